@@ -1,0 +1,29 @@
+"""A renderer of neural-network dreams: one YAML scene, one film.
+
+from render import frames, load, render
+
+scene = load("configs/zoom.yaml")
+for index, frame in frames(scene): ...      # 1x3xHxW float32 RGB in [0, 1]
+film = render(scene)                        # the finished film, at scene.output.path
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from render.api import frames, load
+    from render.production import render
+
+__version__ = "0.1.0"
+__all__ = ["frames", "load", "render"]
+
+_HOMES = {"load": "render.api", "frames": "render.api", "render": "render.production"}
+
+
+def __getattr__(name: str) -> Any:
+    """The three names on first use, so that `render --help` need not wait for torch."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'render' has no attribute '{name}'")

@@ -1,0 +1,5 @@
+"""`python -m render` is `render`."""
+
+from render.cli import main
+
+main()

@@ -1,0 +1,168 @@
+"""The command line: parses, calls the API, prints. `render SCENE` is short for `render film SCENE`."""
+
+from __future__ import annotations
+
+import functools
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from render import __version__
+from render.errors import Interrupted, RenderError, UsageError, did_you_mean
+from render.progress import Display
+
+COMMANDS = ("film", "check", "schema", "layers")
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Renders dreams of neural networks: one YAML scene, one film. `render SCENE` makes it.",
+)
+
+SceneFile = Annotated[Path, typer.Argument(help="The scene, a YAML file.", metavar="SCENE")]
+Sets = Annotated[
+    list[str], typer.Option("--set", help="Overrides a value of the scene; again for more.", metavar="DOTTED.KEY=VALUE")
+]
+Scale = Annotated[float, typer.Option(help="Shrinks the scene for a quick look: size, jitter and grain.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Ctrl-C outside the loop is as tidy as inside it."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped") from None
+
+    return run
+
+
+@app.command()
+@guarded
+def film(
+    scene: SceneFile,
+    output: Annotated[str | None, typer.Option(help="The film's path, instead of the scene's.")] = None,
+    sets: Sets = [],  # noqa: B006  # typer copies it
+    frames: Annotated[str | None, typer.Option(help="Only frames A to B-1.", metavar="A:B")] = None,
+    scale: Scale = 1.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16, of the network.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another film at that path.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the film of a scene; when an earlier run was stopped, go on where it was."""
+    from render.api import load
+    from render.production import render
+
+    span = None if frames is None else _span(frames)
+    loaded = load(scene, _overrides(sets, output), scale)
+    if span is not None and output is None:
+        loaded = loaded.titled(f"{span[0]}-{span[1]}")
+    with Display(quiet, as_json) as display:
+        made = render(loaded, device, precision, span, overwrite, fresh, display.frame)
+    display.done(made)
+
+
+@app.command()
+@guarded
+def check(scene: SceneFile, sets: Sets = [], scale: Scale = 1.0) -> None:  # noqa: B006
+    """Find everything that is wrong with a scene, without rendering it."""
+    from render.api import load
+
+    loaded = load(scene, _overrides(sets, None), scale)
+    assert loaded.size is not None
+    width, height = loaded.size
+    film = f"{loaded.length} frames of {width}x{height} at {loaded.fps} a second, to {loaded.output.path}"
+    print(f"{scene} is right: {film}")
+
+
+@app.command()
+@guarded
+def schema() -> None:
+    """Print the JSON Schema of scenes, for editors."""
+    from render.scene.schema import schema_text
+
+    print(schema_text(), end="")
+
+
+@app.command()
+@guarded
+def layers(network: Annotated[str, typer.Argument(metavar="NETWORK")], as_json: Json = False) -> None:
+    """List the layers of a network that a scene can ask for."""
+    from render.dream.networks import layers as layers_of
+
+    rows = [vars(layer) for layer in layers_of(network)]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("layer", "kind", "channels", "stride", "receptive field", box=None)
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    Console().print(table)
+
+
+def main() -> NoReturn:
+    """The program `render`. Exit status: 0 done, 2 scene or command line, 3 machine, 4 files, 130 interrupted."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(f"render {__version__}")
+        sys.exit(0)
+    if not arguments:
+        arguments = ["--help"]
+    if arguments[0] not in (*COMMANDS, "--help"):
+        arguments.insert(0, "film")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _check_command(arguments)
+        app(arguments, prog_name="render")
+    except RenderError as error:
+        if "--json" in arguments:
+            print(json.dumps({"event": "error", "status": error.status, "message": str(error)}), flush=True)
+        else:
+            print(f"render: {error}", file=sys.stderr)
+        sys.exit(error.status)
+    sys.exit(0)
+
+
+def _check_command(arguments: list[str]) -> None:
+    """A mistyped command would be taken for a scene; say so when no such file is there."""
+    word = arguments[1] if arguments[0] == "film" and len(arguments) > 1 else ""
+    hint = did_you_mean(word, COMMANDS)
+    if "did you mean" in hint and not Path(word).exists():
+        raise UsageError(f"'{word}' is neither a command nor a scene file{hint}")
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _overrides(sets: list[str], output: str | None) -> list[tuple[str, str, str]]:
+    overrides = []
+    for item in sets:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(f"--set needs DOTTED.KEY=VALUE, not '{item}'")
+        overrides.append(("--set", key, value))
+    if output is not None:
+        overrides.append(("--output", "output.path", json.dumps(output)))
+    return overrides
+
+
+def _span(text: str) -> tuple[int, int]:
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdigit() and last.isdigit()):
+        raise UsageError(f"--frames needs A:B, two frame numbers, not '{text}'")
+    return int(first), int(last)

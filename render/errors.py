@@ -1,0 +1,102 @@
+"""Every error a user can meet.
+
+* RenderError          the root; carries the exit status
+  ├── SceneError       2  the scene is wrong: one or more problems, each with its place
+  ├── UsageError       2  the command line is wrong
+  ├── MissingError     3  the machine lacks something: a codec, a device, a package
+  ├── StorageError     4  reading or writing failed
+  └── Interrupted    130  asked to stop; what is done is kept
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+
+class RenderError(Exception):
+    """Root of all errors that `render` raises on purpose; the message is one a user can act on."""
+
+    status = 1
+
+
+class UsageError(RenderError):
+    """The command line, or an argument of the API, is wrong."""
+
+    status = 2
+
+
+class MissingError(RenderError):
+    """The machine lacks something the scene needs; the message says how to get it."""
+
+    status = 3
+
+
+class StorageError(RenderError):
+    """A file could not be read or written."""
+
+    status = 4
+
+
+class Interrupted(RenderError):
+    """The user asked to stop; the message says how to go on."""
+
+    status = 130
+
+
+@dataclass(frozen=True)
+class Place:
+    """A position in a text: its name (a path, or `--set`), 1-based line and column, and the line itself.
+
+    Of a very long line `text` holds only a part, from `skipped` characters on.
+    """
+
+    name: str
+    line: int
+    column: int
+    text: str
+    skipped: int = 0
+
+    def __str__(self) -> str:
+        gutter = f"{self.line:>5} | "
+        caret = " " * (len(gutter) + self.column - 1 - self.skipped) + "^"
+        return f"{gutter}{self.text}\n{caret}"
+
+    def moved(self, columns: int) -> Place:
+        """The place `columns` further right on the same line, if the line reaches that far."""
+        column = self.column + columns
+        return replace(self, column=column) if column - self.skipped <= len(self.text) else self
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, where it is, and what to do about it."""
+
+    message: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        if self.place is None:
+            return self.message
+        where = f"{self.place.name}:{self.place.line}:{self.place.column}"
+        return f"{where}: {self.message}\n{self.place}"
+
+
+class SceneError(RenderError):
+    """The scene is wrong. `problems` holds everything found, in the order of the file."""
+
+    status = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'zoom'?"` when `word` is close to a known one; else the known ones; for an error's end."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known are {', '.join(names)}" if names else ""

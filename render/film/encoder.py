@@ -1,0 +1,218 @@
+"""Frames to segments, segments to a film: each segment is one short ffmpeg run, joined at the end without loss."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from render.errors import StorageError
+from render.film import ffmpeg
+from render.film.files import replacing
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_KEYWORD = b"Comment"
+ENCODER_THREADS = "4"
+"""Fixed, because x264's and x265's bytes depend on it."""
+
+# Converts the pixels and tags them as well; -colorspace alone would only tag (ITU-R BT.709).
+BT709 = (
+    "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int+bicubic,"
+    "format={pixels},"
+    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+)
+
+
+@dataclass(frozen=True)
+class Codec:
+    """An ffmpeg encoder, its options, the pixels it is given and those it stores, and a segment's suffix."""
+
+    encoder: str
+    options: tuple[str, ...]
+    raw: str
+    pixels: str
+    suffix: str
+
+
+CODECS = {
+    "h264": Codec("libx264", ("-preset", "medium", "-profile:v", "high"), "rgb24", "yuv420p", ".mp4"),
+    "h265": Codec(
+        "libx265",
+        ("-preset", "medium", "-x265-params", "log-level=error:frame-threads=2", "-tag:v", "hvc1"),
+        "rgb24",
+        "yuv420p",
+        ".mp4",
+    ),
+    "prores": Codec("prores_ks", ("-profile:v", "hq", "-vendor", "apl0"), "rgb48le", "yuv422p10le", ".mov"),
+    "png": Codec("png", (), "rgb24", "rgb24", ".pngs"),
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the film's file is: codec, exact rate, (width, height), crf where the codec has one, bits of a PNG."""
+
+    codec: str
+    fps: Fraction
+    size: tuple[int, int]
+    crf: int | None = None
+    depth: int | None = None
+
+    @property
+    def raw(self) -> str:
+        """The pixel format that frames are handed to ffmpeg in."""
+        return "rgb48le" if self.depth == 16 else CODECS[self.codec].raw
+
+    @property
+    def suffix(self) -> str:
+        """A segment's suffix."""
+        return CODECS[self.codec].suffix
+
+    @property
+    def timescale(self) -> str:
+        """Ticks a second in which every frame lasts a whole number of them."""
+        return str(self.fps.numerator * max(1, 10000 // self.fps.numerator))
+
+    def check(self) -> None:
+        """Raises MissingError when this machine cannot write the format."""
+        ffmpeg.require_encoder(CODECS[self.codec].encoder)
+
+
+class Segment:
+    """A segment being written to `path`: frames in, `finish` when all are."""
+
+    def __init__(self, path: Path, form: Format) -> None:
+        self._raw = form.raw
+        self._writer = ffmpeg.Writer([*_input(form), *_encode(form), str(path.absolute())])
+
+    def __enter__(self) -> Segment:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.__exit__(*exception)
+
+    def write(self, frame: Tensor) -> None:
+        """One frame, 1x3xHxW in [0, 1], on any device. Raises StorageError."""
+        self._writer.write(quantise(frame, 16 if self._raw == "rgb48le" else 8).data.cast("B"))
+
+    def finish(self) -> None:
+        """Waits until the segment is written. Raises StorageError."""
+        self._writer.finish()
+
+
+def quantise(frame: Tensor, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """HxWx3 whole numbers of a frame (1x3xHxW in [0, 1]), rounded to nearest; on the device, then copied once."""
+    levels = 2**depth - 1
+    whole = (frame[0].permute(1, 2, 0) * levels + 0.5).floor().clamp(0, levels)
+    return np.ascontiguousarray(whole.cpu().numpy().astype(np.uint8 if depth == 8 else np.uint16))
+
+
+def join(segments: Sequence[Path], target: Path, form: Format, comment: str, first: int, work: Path) -> None:
+    """The film of the segments, at `target`, carrying `comment`; nothing of it is seen until it is whole.
+
+    A sequence's target is a pattern, `frames/%05d.png`, numbered from `first`. `work` is a folder for scraps, on the
+    same disk. Raises StorageError.
+    """
+    if form.codec == "png":
+        pictures = (picture for segment in segments for picture in _split(segment.read_bytes()))
+        for index, picture in enumerate(pictures, first):
+            with replacing(numbered(target, index), work) as temporary:
+                temporary.write_bytes(_with_comment(picture, comment))
+        return
+    listing, metadata = work / "segments.txt", work / "metadata.txt"
+    listing.write_text("".join(f"file '{segment.name}'\n" for segment in segments))
+    metadata.write_text(";FFMETADATA1\ncomment=" + re.sub(r"([=;#\\\n])", r"\\\1", comment) + "\n", encoding="utf-8")
+    with replacing(target, work) as temporary:
+        ffmpeg.run(
+            *ffmpeg.QUIET,
+            *ffmpeg.LOCAL_ONLY, "-f", "concat", "-i", str(listing.absolute()),
+            *ffmpeg.LOCAL_ONLY, "-f", "ffmetadata", "-i", str(metadata.absolute()),
+            "-map", "0:v", "-map_metadata", "1", "-c", "copy",
+            "-fflags", "+bitexact", "-movflags", "+faststart", "-video_track_timescale", form.timescale,
+            str(temporary.absolute()),
+        )  # fmt: skip
+
+
+def numbered(pattern: Path, index: int) -> Path:
+    """The path of one picture of a sequence."""
+    return Path(re.sub(r"%0?(\d*)d", lambda match: f"{index:0{match[1] or 1}d}", str(pattern)))
+
+
+def comment_of(path: Path) -> str | None:
+    """The comment that a film or picture carries, or None. Raises StorageError when it cannot be read."""
+    if path.suffix == ".png":
+        try:
+            texts = [data for kind, data, _ in _chunks(path.read_bytes(), 0) if kind == b"iTXt"]
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from None
+        text = texts[0] if texts else b""
+        return text.split(b"\0", 5)[-1].decode("utf-8") if text.startswith(PNG_KEYWORD + b"\0") else None
+    printed = ffmpeg.run(*ffmpeg.QUIET, *ffmpeg.LOCAL_ONLY, "-i", str(path.absolute()), "-f", "ffmetadata", "-")
+    found = re.search(r"^comment=((?:[^\\\n]|\\.)*)$", printed.decode("utf-8", "replace"), re.MULTILINE | re.DOTALL)
+    return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else None
+
+
+def _input(form: Format) -> list[str]:
+    width, height = form.size
+    return [
+        *ffmpeg.QUIET,
+        "-f", "rawvideo", "-pix_fmt", form.raw, "-s", f"{width}x{height}", "-r", str(form.fps), "-i", "-",
+    ]  # fmt: skip
+
+
+def _encode(form: Format) -> list[str]:
+    codec = CODECS[form.codec]
+    if form.codec == "png":
+        pixels = "rgb48be" if form.depth == 16 else "rgb24"
+        return ["-c:v", codec.encoder, "-pix_fmt", pixels, "-f", "image2pipe"]
+    quality = [] if form.crf is None else ["-crf", str(form.crf)]
+    return [
+        "-vf", BT709.format(pixels=codec.pixels), "-c:v", codec.encoder, *codec.options, *quality,
+        "-threads", ENCODER_THREADS, "-fflags", "+bitexact", "-video_track_timescale", form.timescale,
+    ]  # fmt: skip
+
+
+def _chunks(pictures: bytes, start: int) -> Iterator[tuple[bytes, bytes, int]]:
+    """The type, the data and the end of each chunk of the PNG that begins at `start` (RFC 2083)."""
+    position, kind = start + len(PNG_SIGNATURE), b""
+    while kind != b"IEND" and position + 12 <= len(pictures):
+        (length,) = struct.unpack_from(">I", pictures, position)
+        kind, data = pictures[position + 4 : position + 8], pictures[position + 8 : position + 8 + length]
+        position += 12 + length
+        yield kind, data, position
+
+
+def _split(pictures: bytes) -> Iterator[bytes]:
+    """The PNG files that stand one after the other in a segment."""
+    start = 0
+    while start < len(pictures):
+        *_, (_, _, end) = _chunks(pictures, start)
+        yield pictures[start:end]
+        start = end
+
+
+def _with_comment(picture: bytes, comment: str) -> bytes:
+    """The PNG with an iTXt chunk after its header (RFC 2083 and its extensions, 4.2.3.3)."""
+    header = len(PNG_SIGNATURE) + 25
+    data = b"iTXt" + PNG_KEYWORD + b"\0\0\0\0\0" + comment.encode("utf-8")
+    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    return picture[:header] + chunk + picture[header:]
+
+
+def carried(path: Path) -> dict[str, object] | None:
+    """What a film says of itself (scene, renderer, network, weights), or None when it is not one of ours."""
+    comment = comment_of(path)
+    try:
+        found = json.loads(comment) if comment else None
+    except json.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and "scene" in found else None

@@ -1,0 +1,116 @@
+"""The ffmpeg binary, its processes and its errors."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import IO
+
+import imageio_ffmpeg
+
+from render.errors import MissingError, RenderError, StorageError
+
+QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error", "-y")
+LOCAL_ONLY = ("-protocol_whitelist", "file,pipe")
+"""Goes before each `-i`: whatever a file says, ffmpeg opens local files only."""
+
+
+@lru_cache(maxsize=1)
+def binary() -> str:
+    """The ffmpeg that imageio-ffmpeg ships, or that IMAGEIO_FFMPEG_EXE names. Raises MissingError."""
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        raise MissingError("ffmpeg is missing: pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE") from None
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """The first line of `ffmpeg -version`."""
+    return run("-version").decode("utf-8", "replace").splitlines()[0]
+
+
+def require_encoder(name: str) -> None:
+    """Raises MissingError when this ffmpeg was built without the encoder."""
+    if not re.search(
+        rf"^ \S+ {re.escape(name)} ", run("-hide_banner", "-encoders").decode("utf-8", "replace"), re.MULTILINE
+    ):
+        raise MissingError(f"{binary()} has no encoder {name}; set IMAGEIO_FFMPEG_EXE to an ffmpeg that has it")
+
+
+def run(*arguments: str) -> bytes:
+    """Runs ffmpeg to its end; what it wrote to standard output. Raises MissingError or StorageError."""
+    try:
+        done = subprocess.run(
+            [binary(), *arguments], stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True, check=False
+        )
+    except OSError as error:
+        raise MissingError(f"cannot run {binary()}: {error.strerror}") from None
+    if done.returncode != 0:
+        raise _failure(done.stderr, done.returncode)
+    return done.stdout
+
+
+class Writer:
+    """One ffmpeg that is fed raw frames: `write` each, then `finish`, which raises what went wrong.
+
+    It runs in a session of its own, so that Ctrl-C reaches only us; leaving the context ends it when it still runs.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in __exit__
+        try:
+            self._process = subprocess.Popen(
+                [binary(), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._log.close()
+            raise MissingError(f"cannot run {binary()}: {error.strerror}") from None
+        assert self._process.stdin is not None
+        self._input = self._process.stdin
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+        self._close()
+        self._process.wait()
+        self._log.close()
+
+    def write(self, frame: memoryview) -> None:
+        """One raw frame. Raises StorageError when ffmpeg has given up."""
+        try:
+            self._input.write(frame)
+        except BrokenPipeError:
+            self._process.wait()
+            raise self._error() from None
+
+    def finish(self) -> None:
+        """Ends the input and waits until all is written. Raises StorageError when ffmpeg failed."""
+        self._close()
+        if self._process.wait() != 0:
+            raise self._error()
+
+    def _close(self) -> None:
+        with contextlib.suppress(BrokenPipeError):  # ffmpeg is gone already; its status says why
+            self._input.close()
+
+    def _error(self) -> RenderError:
+        self._log.seek(0)
+        return _failure(self._log.read(), self._process.returncode)
+
+
+def _failure(log: bytes, status: int) -> RenderError:
+    lines = log.decode("utf-8", "replace").strip().splitlines()
+    if any("No space left on device" in line for line in lines):
+        return StorageError("the disk is full; make room and run the same command again, it goes on")
+    return StorageError(f"ffmpeg failed: {lines[-1] if lines else f'it ended with status {status}'}")

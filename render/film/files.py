@@ -1,0 +1,50 @@
+"""Writing files so that a reader sees the old one or the whole new one, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from render.errors import StorageError
+
+TEMPORARY = ".tmp"
+
+
+@contextlib.contextmanager
+def replacing(target: Path, folder: Path | None = None) -> Iterator[Path]:
+    """A path to write to, which becomes `target` when the block ends well and vanishes when it does not.
+
+    The name is new each time, so that a process that outlives us cannot write into our file. `folder` (default: the
+    target's) is where it lies meanwhile; it must be on the same disk. Raises StorageError.
+    """
+    temporary = (folder or target.parent) / f"{uuid.uuid4().hex}{TEMPORARY}{target.suffix}"
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(target)
+        _flush(target.parent)
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file's bytes. Raises StorageError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

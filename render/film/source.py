@@ -1,0 +1,73 @@
+"""Where frames come from: noise or a picture, at the film's size."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from render.errors import StorageError
+
+Picture = NDArray[np.float32]
+"""HxWx3 RGB in [0, 1]."""
+
+
+def noise(size: tuple[int, int], grain: float, contrast: float, color: float, seed: int) -> Tensor:
+    """Smooth noise around 0.5, 1x3xHxW in [0, 1].
+
+    Blobs of `grain` pixels; values of standard deviation `contrast`; `color` from 0 (grey) to 1 (independent channels).
+    """
+    width, height = size
+    rows, columns = (math.ceil(side / grain) + 2 for side in (height, width))
+    random = np.random.default_rng((seed, 0x6E6F697365))
+    grey, colored = random.standard_normal((rows, columns, 1)), random.standard_normal((rows, columns, 3))
+    blobs = (math.sqrt(1 - color) * grey + math.sqrt(color) * colored).astype(np.float32)
+    smooth = cv2.resize(blobs, (math.ceil(columns * grain), math.ceil(rows * grain)), interpolation=cv2.INTER_CUBIC)
+    top, left = (smooth.shape[0] - height) // 2, (smooth.shape[1] - width) // 2
+    cut = smooth[top : top + height, left : left + width]
+    values = 0.5 + contrast * (cut - cut.mean()) / (cut.std() + 1e-12)
+    return _tensor(np.clip(values, 0, 1))
+
+
+def picture(path: Path, size: tuple[int, int]) -> Tensor:
+    """A still, 1x3xHxW in [0, 1], scaled to cover the size and cut at the middle. Raises StorageError."""
+    image = _read(path)
+    width, height = size
+    scale = max(width / image.shape[1], height / image.shape[0])
+    if scale != 1:
+        sides = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
+        kernel = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image = np.clip(cv2.resize(image, sides, interpolation=kernel), 0, 1)
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return _tensor(image[top : top + height, left : left + width])
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a still, upright. Raises StorageError."""
+    height, width = _read(path).shape[:2]
+    return width, height
+
+
+def _read(path: Path) -> Picture:
+    """Any picture that OpenCV reads, 8 or 16 bit or float; alpha is left out, a rotation in its EXIF obeyed."""
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise StorageError(f"cannot read the picture {path}: {error.strerror}") from None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH) if data.size else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise StorageError(f"{path} is not a picture that can be read")
+    white = {"uint8": 255, "uint16": 65535}.get(str(image.dtype), 1)
+    return np.clip(np.nan_to_num(image.astype(np.float32) / white), 0, 1)
+
+
+def _tensor(image: Picture) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0).contiguous()

@@ -1,0 +1,54 @@
+"""What the machine is and how it is used: the device, the precision of the network, and repeatable arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from render.errors import MissingError, UsageError, did_you_mean
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The device that dreams, and the number format its network runs in; everything else is float32."""
+
+    device: torch.device
+    precision: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The network's dtype."""
+        return PRECISIONS[self.precision]
+
+    def describe(self) -> dict[str, str | int]:
+        """What of the machine a picture's bytes depend on, in plain JSON."""
+        gpu = self.device.type == "cuda"
+        return {
+            "device": torch.cuda.get_device_name(self.device) if gpu else self.device.type,
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+        }
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Machine:
+    """The machine by the names of the command line; `auto` takes the GPU where there is one, and float32.
+
+    Also makes convolutions repeatable, so that the same scene gives the same bytes. Raises UsageError for an unknown
+    name, MissingError when this machine has no such device.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"unknown device '{device}'{did_you_mean(device, DEVICES)}")
+    if precision not in ("auto", *PRECISIONS):
+        raise UsageError(f"unknown precision '{precision}'{did_you_mean(precision, ('auto', *PRECISIONS))}")
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = next(name for name in ("cuda", "mps", "cpu") if present[name])
+    if not present[device]:
+        raise MissingError(f"this machine has no {device} device that torch can use; --device auto takes what there is")
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    return Machine(torch.device(device), "float32" if precision == "auto" else precision)

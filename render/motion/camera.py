@@ -1,0 +1,49 @@
+"""The camera's move from one frame to the next: zoom, rotation, pan and shear about a pivot, as one affine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from render.motion.warp import Affine, Border, warp_affine
+
+
+@dataclass(frozen=True)
+class Move:
+    """What the picture does in one frame: it grows by `zoom`, turns by `rotate` degrees counter-clockwise, leans by
+    `shear` (slopes), all about `pivot`, and shifts by `pan` (right and down); pivot and pan in widths and heights."""
+
+    zoom: float = 1.0
+    rotate: float = 0.0
+    pan: tuple[float, float] = (0.0, 0.0)
+    shear: tuple[float, float] = (0.0, 0.0)
+    pivot: tuple[float, float] = (0.5, 0.5)
+
+
+def move(image: Tensor, by: Move, border: Border) -> Tensor:
+    """The image (1x3xHxW in [0, 1]) after the move, in [0, 1]; the same tensor when nothing moves."""
+    affine = backward_affine(by, image.shape[3], image.shape[2])
+    warped = warp_affine(image, affine, border)
+    return warped if warped is image else warped.clamp(0, 1)
+
+
+def backward_affine(by: Move, width: int, height: int) -> Affine:
+    """2x3, from a pixel after the move to where it was before; exactly the identity when nothing moves."""
+    return np.asarray(np.linalg.inv(forward_affine(by, width, height))[:2], np.float64)
+
+
+def forward_affine(by: Move, width: int, height: int) -> Affine:
+    """3x3, from a pixel (x, y, 1) to where the move puts it: T(pan) · T(pivot) · R · S · Z · T(-pivot)."""
+    angle = math.radians(by.rotate)
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    lean = np.array([[1.0, by.shear[0]], [by.shear[1], 1.0]])
+    linear = turn @ lean * by.zoom
+    pivot = np.array([by.pivot[0] * width - 0.5, by.pivot[1] * height - 0.5])
+    shift = np.array([by.pan[0] * width, by.pan[1] * height])
+    affine = np.eye(3)
+    affine[:2, :2] = linear
+    affine[:2, 2] = pivot - linear @ pivot + shift
+    return affine

@@ -1,0 +1,91 @@
+"""What a render shows while it works: a live line on a terminal, now and then a line elsewhere, or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from render import production
+
+PLAIN_INTERVAL = 10.0
+"""Seconds between the lines of a log."""
+
+
+class Display:
+    """Shows progress on standard error, the result (or JSON) on standard output."""
+
+    def __init__(self, quiet: bool, as_json: bool) -> None:
+        self._quiet, self._json = quiet, as_json
+        self._console = Console(stderr=True)
+        self._live = Progress(
+            TextColumn("frame {task.completed:.0f} of {task.total:.0f}"),
+            BarColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[objective]}"),
+            console=self._console,
+            transient=True,
+            disable=quiet or as_json or not self._console.is_terminal,
+        )
+        self._begun = self._told = time.monotonic()
+        self._seen = 0
+
+    def __enter__(self) -> Display:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def frame(self, progress: production.Progress) -> None:
+        """Hears of a finished frame."""
+        if self._quiet:
+            return
+        now = time.monotonic()
+        if self._seen == 0:
+            self._start(progress)
+        self._seen += 1
+        rate = self._seen / (now - self._begun)
+        left = (progress.last - progress.index - 1) / rate
+        objective = "" if progress.objective is None else f"objective {progress.objective:.4g}"
+        if self._json:
+            told = {"event": "frame", "frame": progress.index, "first": progress.first, "last": progress.last}
+            self._print_json({**told, "rate": round(rate, 3), "left": round(left, 1), "objective": progress.objective})
+        elif self._live.disable:
+            if now - self._told >= PLAIN_INTERVAL:
+                self._told = now
+                done = f"frame {progress.index + 1} of {progress.last}, {rate:.2f}/s, {left:.0f} s left"
+                self._console.print(f"{done}, {objective}".rstrip(", "), highlight=False)
+        else:
+            self._live.update(self._task, completed=progress.index + 1, rate=f"{rate:.2f}/s", objective=objective)
+
+    def done(self, film: production.Film) -> None:
+        """Hears of the finished film."""
+        width, height = film.size
+        if self._quiet:
+            return
+        if self._json:
+            self._print_json(
+                {"event": "film", "path": str(film.path), "frames": film.frames, "fps": str(film.fps)}
+                | {"width": width, "height": height, "made": film.made}
+            )
+        elif film.made:
+            seconds = time.monotonic() - self._begun
+            print(
+                f"{film.path}: {film.frames} frames of {width}x{height} at {film.fps} a second, made in {seconds:.0f} s"
+            )
+        else:
+            print(f"{film.path} is this film already; nothing to do")
+
+    def _start(self, progress: production.Progress) -> None:
+        """Counts from the first frame that is dreamed now; frames before the film's own lead up to it."""
+        if progress.index > progress.first and not self._json:
+            self._console.print(f"going on at frame {progress.index}", highlight=False)
+        self._task = self._live.add_task("", total=progress.last, rate="", objective="")
+
+    def _print_json(self, value: object) -> None:
+        print(json.dumps(value), file=sys.stdout, flush=True)

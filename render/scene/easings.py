@@ -1,0 +1,66 @@
+"""Easings: functions on [0, 1] that shape the way to a keyframe, under the names of easings.net."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Easing = Callable[[Values], Values]
+
+
+def _back(u: Values) -> Values:
+    overshoot = 1.70158  # a tenth beyond the end (Penner 2001)
+    return (overshoot + 1) * u**3 - overshoot * u**2
+
+
+def _elastic(u: Values) -> Values:
+    wave = -(2.0 ** (10 * u - 10)) * np.sin((10 * u - 10.75) * math.tau / 3)
+    return np.where((u == 0) | (u == 1), u, wave)
+
+
+def _bounce(u: Values) -> Values:
+    """Four parabolas of a falling ball; the 'in' form, time reversed from Penner's 'out'."""
+    v, n, d = 1 - u, 7.5625, 2.75
+    out = np.select(
+        [v < 1 / d, v < 2 / d, v < 2.5 / d],
+        [n * v**2, n * (v - 1.5 / d) ** 2 + 0.75, n * (v - 2.25 / d) ** 2 + 0.9375],
+        n * (v - 2.625 / d) ** 2 + 0.984375,
+    )
+    return np.asarray(1 - out)
+
+
+_IN: dict[str, Easing] = {
+    "sine": lambda u: 1 - np.cos(u * math.pi / 2),
+    "quad": lambda u: u**2,
+    "cubic": lambda u: u**3,
+    "quart": lambda u: u**4,
+    "quint": lambda u: u**5,
+    "expo": lambda u: np.where(u == 0, 0.0, 2.0 ** (10 * u - 10)),
+    "circ": lambda u: 1 - np.sqrt(1 - u**2),
+    "back": _back,
+    "elastic": _elastic,
+    "bounce": _bounce,
+}
+
+
+def _out(ease_in: Easing) -> Easing:
+    return lambda u: 1 - ease_in(1 - u)
+
+
+def _in_out(ease_in: Easing) -> Easing:
+    return lambda u: np.where(u < 0.5, ease_in(np.minimum(2 * u, 1)) / 2, 1 - ease_in(np.minimum(2 - 2 * u, 1)) / 2)
+
+
+EASINGS: dict[str, Easing] = {
+    "linear": lambda u: u,
+    "hold": lambda u: np.where(u < 1, 0.0, 1.0),
+    "smooth": lambda u: u * u * (3 - 2 * u),
+    **{f"in_{name}": ease for name, ease in _IN.items()},
+    **{f"out_{name}": _out(ease) for name, ease in _IN.items()},
+    **{f"in_out_{name}": _in_out(ease) for name, ease in _IN.items()},
+}
+"""Every easing takes 0 to 0 and 1 to 1; `back` and `elastic` leave [0, 1] in between."""

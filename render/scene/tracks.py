@@ -1,0 +1,292 @@
+"""Tracks: a number that may change over the film, as a constant, as keyframes or as an expression.
+
+1.02      "1.8/s"      {0s: 1, 2s: {value: 1.03, ease: smooth}}      "1 + 0.02 * sin(t)"
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from render.errors import did_you_mean
+from render.scene import expressions
+from render.scene.easings import EASINGS
+from render.scene.expressions import Expression
+from render.scene.faults import Fault, Faults, Loc
+
+Values = NDArray[np.float64]
+
+_PER_SECOND = re.compile(r"(.*)/\s*s\s*", re.DOTALL)
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_TIME = re.compile(rf"({_NUMBER})\s*(s|%|)")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What turns times into frames and back: the exact rate and the number of frames."""
+
+    fps: Fraction
+    length: int
+
+    def seconds(self) -> Values:
+        """The time of each frame."""
+        return np.arange(self.length) / float(self.fps)
+
+    @property
+    def end(self) -> float:
+        """The time of the last frame."""
+        return (self.length - 1) / float(self.fps)
+
+
+@dataclass(frozen=True)
+class Time:
+    """A point in the film: a frame number, seconds, or per cent of the way to the last frame."""
+
+    value: float
+    unit: Literal["", "s", "%"]
+
+    def __str__(self) -> str:
+        return f"{self.value:.12g}{self.unit}"
+
+    def seconds(self, clock: Clock) -> float:
+        """The time on that clock."""
+        match self.unit:
+            case "s":
+                return self.value
+            case "%":
+                return self.value / 100 * clock.end
+            case _:
+                return self.value / float(clock.fps)
+
+
+def parse_time(text: str) -> Time:
+    """`48`, `2s`, `50%` or `end`. Raises Fault."""
+    if text == "end":
+        return Time(100.0, "%")
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise Fault(f"'{text}' is not a time: a frame number, 2s, 50% or end")
+    value = float(match[1])
+    if not (0 <= value < math.inf):
+        raise Fault(f"the time '{text}' is not within the film")
+    return Time(value, match[2])  # type: ignore[arg-type]  # the pattern allows just these
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a track's numbers may be. `motion` may be given per second; `geometric` interpolates by ratio."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    positive: bool = False
+    motion: bool = False
+    geometric: bool = False
+
+    def describe(self) -> str:
+        """`at least 0`, `from 0 to 1`, `above 0`."""
+        if self.positive:
+            return "above 0"
+        if math.isinf(self.high):
+            return f"at least {self.low:g}"
+        return f"from {self.low:g} to {self.high:g}"
+
+    def allows(self, values: Values) -> NDArray[np.bool_]:
+        """Which of the values are within the rule."""
+        return np.asarray((values >= self.low) & (values <= self.high) & ((values > 0) | (not self.positive)))
+
+
+@dataclass(frozen=True)
+class Key:
+    """A keyframe: the value at a time, and the easing that shapes the way to it."""
+
+    time: Time
+    value: float
+    ease: str
+
+
+@dataclass(frozen=True)
+class Track:
+    """A number at every frame. `raw` is what the scene said; `shape` what it means."""
+
+    raw: Any
+    rule: Rule
+    shape: float | Expression | tuple[Key, ...]
+    per_second: bool
+
+    def values(self, clock: Clock) -> Values:
+        """One float64 a frame, finite and within the rule.
+
+        A track per second is integrated over the frame's own interval, from the frame before (Simpson's rule), so
+        that a film moves the same at any rate. Raises Fault, naming the frame.
+        """
+        seconds = clock.seconds()
+        values = self._at(seconds, clock)
+        if self.per_second:
+            step = 1 / float(clock.fps)
+            before, middle = self._at(seconds - step, clock), self._at(seconds - step / 2, clock)
+            values = self._inverse((self._linear(before) + 4 * self._linear(middle) + self._linear(values)) / 6 * step)
+        self._check(np.isfinite(values), values, clock, "is not a finite number")
+        self._check(self.rule.allows(values), values, clock, f"must be {self.rule.describe()}")
+        return values
+
+    def scaled(self, factor: float) -> Track:
+        """The track with every value multiplied."""
+        match self.shape:
+            case Expression(text=text):
+                raw: Any = f"({text}) * {factor!r}" + "/s" * self.per_second
+            case tuple():
+                raw = {time: _scaled_key(key, factor) for time, key in self.raw.items()}
+            case float(value):
+                raw = value * factor
+        return parse_track(raw, self.rule)
+
+    def _at(self, seconds: Values, clock: Clock) -> Values:
+        match self.shape:
+            case Expression() as expression:
+                return self._evaluate(expression, np.maximum(seconds, 0.0), clock)
+            case tuple() as keys:
+                return self._interpolate(keys, seconds, clock)
+            case float(value):
+                return np.full(seconds.shape, value)
+
+    def _evaluate(self, expression: Expression, seconds: Values, clock: Clock) -> Values:
+        fps = float(clock.fps)
+        names = {
+            "t": seconds,
+            "frame": seconds * fps,
+            "fps": np.asarray(fps),
+            "duration": np.asarray(clock.length / fps),
+        }
+        return expression(names)
+
+    def _interpolate(self, keys: tuple[Key, ...], seconds: Values, clock: Clock) -> Values:
+        pairs = sorted(((key.time.seconds(clock), key) for key in keys), key=lambda pair: pair[0])
+        times = np.array([time for time, _ in pairs])
+        same = np.flatnonzero(np.diff(times) == 0)
+        if same.size:
+            raise Fault(f"two keys at the same time, {times[same[0]]:g} s")
+        levels = self._linear(np.array([key.value for _, key in pairs]))
+        result = np.full(seconds.shape, levels[0])
+        for i, (_, key) in enumerate(pairs[1:]):
+            within = seconds >= times[i]
+            u = np.minimum((seconds[within] - times[i]) / (times[i + 1] - times[i]), 1.0)
+            result[within] = levels[i] + (levels[i + 1] - levels[i]) * EASINGS[key.ease](u)
+        return self._inverse(result)
+
+    def _linear(self, values: Values) -> Values:
+        """To where interpolation and sums are arithmetic."""
+        if not self.rule.geometric:
+            return values
+        with np.errstate(all="ignore"):
+            return np.asarray(np.log(values))
+
+    def _inverse(self, values: Values) -> Values:
+        with np.errstate(all="ignore"):
+            return np.asarray(np.exp(values)) if self.rule.geometric else values
+
+    def _check(self, good: NDArray[np.bool_], values: Values, clock: Clock, complaint: str) -> None:
+        if not good.all():
+            frame = int(np.flatnonzero(~good)[0])
+            raise Fault(f"{values[frame]:g} at frame {frame} ({frame / float(clock.fps):.2f} s) {complaint}")
+
+
+def parse_track(raw: Any, rule: Rule) -> Track:
+    """The track that a scene's value describes. Raises Fault, or Faults for several."""
+    match raw:
+        case bool():
+            raise Fault("a number, keyframes or an expression is needed here, not true or false")
+        case int() | float():
+            return Track(raw, rule, _number(raw, rule, ()), per_second=False)
+        case str():
+            text, per_second = _split_unit(raw, rule)
+            return Track(raw, rule, expressions.parse(text), per_second)
+        case dict():
+            return _parse_keys(raw, rule)
+    raise Fault("a number, keyframes or an expression is needed here")
+
+
+def _parse_keys(raw: Mapping[str, Any], rule: Rule) -> Track:
+    if not raw:
+        raise Fault("keyframes without a key; write {0s: 1, 2s: 0}")
+    keys: list[Key] = []
+    units: list[bool] = []
+    faults: list[Fault] = []
+    for name, item in raw.items():
+        try:
+            key, per_second = _parse_key(name, item, rule)
+        except Fault as fault:
+            faults.append(fault)
+        else:
+            keys.append(key)
+            units.append(per_second)
+    if faults:
+        raise Faults(faults)
+    if len(set(units)) > 1:
+        raise Fault("either all keys of a track are per second or none")
+    return Track(dict(raw), rule, tuple(keys), units[0])
+
+
+def _parse_key(name: str, item: Any, rule: Rule) -> tuple[Key, bool]:
+    """A keyframe, and whether its value is per second."""
+    try:
+        time = parse_time(name)
+    except Fault as fault:
+        raise Fault(str(fault), (name,), at_key=True) from None
+    if not isinstance(item, dict):
+        value, per_second = _key_value(item, rule, (name,))
+        return Key(time, value, "linear"), per_second
+    for unknown in item.keys() - {"value", "ease"}:
+        raise Fault(f"unknown key '{unknown}'{did_you_mean(unknown, ['value', 'ease'])}", (name, unknown), at_key=True)
+    if "value" not in item:
+        raise Fault("a key needs a value", (name,))
+    ease = item.get("ease", "linear")
+    if not isinstance(ease, str) or ease not in EASINGS:
+        raise Fault(f"unknown easing '{ease}'{did_you_mean(str(ease), EASINGS)}", (name, "ease"))
+    value, per_second = _key_value(item["value"], rule, (name, "value"))
+    return Key(time, value, ease), per_second
+
+
+def _key_value(value: Any, rule: Rule, path: Loc) -> tuple[float, bool]:
+    """A key's number, and whether it is per second."""
+    if isinstance(value, str):
+        text, per_second = _split_unit(value, rule, path)
+        if re.fullmatch(_NUMBER, text.strip()) and per_second:
+            return _number(float(text), rule, path), True
+        raise Fault(f"'{value}' is not a number" + ' or a number per second, "1.8/s"' * rule.motion, path)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Fault("a number is needed here", path)
+    return _number(value, rule, path), False
+
+
+def _number(value: float, rule: Rule, path: Loc) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise Fault(f"{value if isinstance(value, float) else 'this'} is not a finite number", path)
+    if not rule.allows(np.array(number)):
+        raise Fault(f"{number:g} must be {rule.describe()}", path)
+    return number
+
+
+def _split_unit(text: str, rule: Rule, path: Loc = ()) -> tuple[str, bool]:
+    match = _PER_SECOND.fullmatch(text)
+    if match is None:
+        return text, False
+    if not rule.motion:
+        raise Fault("this number is not a motion, it cannot be per second", path, len(match[1]))
+    return match[1], True
+
+
+def _scaled_key(key: Any, factor: float) -> Any:
+    if isinstance(key, dict):
+        return {**key, "value": _scaled_key(key["value"], factor)}
+    return f"{float(key[: key.rindex('/')]) * factor!r}/s" if isinstance(key, str) else key * factor

@@ -1,0 +1,227 @@
+"""Strict YAML with positions: a tree of nodes that know their place in the text.
+
+Scalars mean what YAML 1.2's core schema says (`on`, `1:30` are text, `1e3` is a number); a key given twice, a tag and
+a second document are errors; aliases are followed, within a bound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml import events
+
+from render.errors import Place, Problem, SceneError, StorageError
+from render.scene.faults import Loc
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 32
+MAX_NODES = 50_000
+MAX_LINE = 160
+
+_NULL = re.compile(r"~|null|Null|NULL|")
+_BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_LONGEST_NUMBER = 400
+
+
+@dataclass(frozen=True)
+class Node:
+    """A scalar, a list or a mapping, where it starts, and (for a mapping) where its keys are."""
+
+    value: Any
+    place: Place
+    keys: Mapping[str, Place] = field(default_factory=dict)
+
+    def find(self, path: Loc) -> Node:
+        """The node at `path`, or the deepest one on the way there."""
+        node = self
+        for step in path:
+            try:
+                node = node.value[str(step) if isinstance(node.value, dict) else step]
+            except (KeyError, IndexError, TypeError):
+                break
+        return node
+
+    def key_place(self, path: Loc) -> Place:
+        """Where the key that ends `path` stands."""
+        parent = self.find(path[:-1])
+        return parent.keys.get(str(path[-1]), parent.place)
+
+    def plain(self) -> Any:
+        """Dicts, lists and scalars, without positions."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def replaced(self, path: Loc, node: Node, key: Place) -> Node:
+        """This tree with `node` put at `path`; mappings that are missing on the way are made."""
+        if not path:
+            return node
+        step, rest = path[0], path[1:]
+        if isinstance(self.value, list) and isinstance(step, int) and 0 <= step < len(self.value):
+            items = list(self.value)
+            items[step] = items[step].replaced(rest, node, key)
+            return Node(items, self.place)
+        children = dict(self.value) if isinstance(self.value, dict) else {}
+        children[str(step)] = children.get(str(step), Node(None, node.place)).replaced(rest, node, key)
+        return Node(children, self.place, {**self.keys, str(step): self.keys.get(str(step), key)})
+
+
+def read(path: Path) -> Node:
+    """The tree of a YAML file. Raises StorageError when it cannot be read, SceneError when it is not strict YAML."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise StorageError(f"{path} has {size} bytes; a scene has at most {MAX_BYTES}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = error.start - (before.rfind(b"\n") + 1) + 1
+        shown = data.splitlines()[line - 1].decode("utf-8", "replace")
+        raise SceneError([Problem("not UTF-8 text", _place(str(path), shown, line, column))]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> Node:
+    """The tree of a YAML text; `name` is what positions call it. Raises SceneError."""
+    return _Composer(text, name).compose()
+
+
+def _place(name: str, text: str, line: int, column: int) -> Place:
+    """A place whose line is safe to print: no control characters, and only the part around the column."""
+    start = max(0, column - 1 - MAX_LINE // 2) if len(text) > MAX_LINE else 0
+    shown = "".join(c if c.isprintable() else " " for c in text[start : start + MAX_LINE])
+    return Place(name, line, column, shown, start)
+
+
+class _Composer:
+    """Builds the tree from the parser's events, which come without recursion or construction of objects."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self.text, self.name = text, name
+        self.lines = text.splitlines() or [""]
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, Node] = {}
+        self.weights: dict[int, int] = {}
+        self.count = 0
+
+    def compose(self) -> Node:
+        try:
+            self.events: Iterator[Any] = iter(yaml.parse(self.text, Loader=yaml.SafeLoader))
+            root = self._document()
+        except yaml.reader.ReaderError as error:
+            before = self.text[: error.position]
+            column = error.position - (before.rfind("\n") + 1)
+            place = self._at(before.count("\n"), column)
+            raise SceneError(
+                [Problem(f"a character that YAML does not allow: U+{ord(str(error.character)):04X}", place)]
+            ) from None
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = self._at(mark.line, mark.column) if mark else self._at(0, 0)
+            raise SceneError([*self.problems, Problem(f"not YAML: {error.problem}", place)]) from None
+        if self.problems:
+            raise SceneError(self.problems)
+        return root
+
+    def _document(self) -> Node:
+        next(self.events)  # stream start
+        if isinstance(next(self.events), events.StreamEndEvent):
+            raise SceneError([Problem("the scene is empty", self._at(0, 0))])
+        root = self._node(next(self.events), 0)
+        next(self.events)  # document end
+        after = next(self.events)
+        if not isinstance(after, events.StreamEndEvent):
+            raise SceneError([Problem("a second document; a scene is one", self._mark(after))])
+        return root
+
+    def _node(self, event: Any, depth: int) -> Node:
+        place = self._mark(event)
+        if depth > MAX_DEPTH:
+            raise SceneError([Problem(f"nested deeper than {MAX_DEPTH}", place)])
+        if isinstance(event, events.AliasEvent):
+            node = self.anchors.get(str(event.anchor))
+            if node is None:
+                raise SceneError([Problem(f"'*{event.anchor}' names nothing above it", place)])
+            self._grow(self.weights[id(node)], place)
+            return node
+        before = self.count
+        self._grow(1, place)
+        if event.tag is not None and event.tag != "!":
+            self.problems.append(Problem(f"the tag '{event.tag}' means nothing in a scene", place))
+        if isinstance(event, events.ScalarEvent):
+            node = Node(self._scalar(event, place), place)
+        elif isinstance(event, events.SequenceStartEvent):
+            node = Node(list(self._items(events.SequenceEndEvent, lambda e: self._node(e, depth + 1))), place)
+        else:
+            node = self._mapping(place, depth)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+            self.weights[id(node)] = self.count - before
+        return node
+
+    def _mapping(self, place: Place, depth: int) -> Node:
+        children: dict[str, Node] = {}
+        keys: dict[str, Place] = {}
+        for event in self._items(events.MappingEndEvent, lambda e: e):
+            where = self._mark(event)
+            if not isinstance(event, events.ScalarEvent):
+                raise SceneError([Problem("a key is a word or a number", where)])
+            key = event.value
+            if key in keys:
+                self.problems.append(
+                    Problem(f"the key '{key}' stands here twice; first in line {keys[key].line}", where)
+                )
+            keys.setdefault(key, where)
+            children[key] = self._node(next(self.events), depth + 1)
+        return Node(children, place, keys)
+
+    def _items(self, end: type, make: Callable[[Any], Any]) -> Iterator[Any]:
+        while not isinstance(event := next(self.events), end):
+            yield make(event)
+
+    def _grow(self, count: int, place: Place) -> None:
+        self.count += count
+        if self.count > MAX_NODES:
+            raise SceneError([Problem(f"more than {MAX_NODES} values, aliases counted", place)])
+
+    def _scalar(self, event: Any, place: Place) -> Any:
+        text = event.value
+        if event.style is not None or event.tag == "!":
+            return text
+        if _NULL.fullmatch(text):
+            return None
+        if _BOOL.fullmatch(text):
+            return text.lower() == "true"
+        numeric = _INT.fullmatch(text) or _FLOAT.fullmatch(text)
+        if numeric and len(text) > _LONGEST_NUMBER:
+            self.problems.append(Problem("a number this long", place))
+            return 0
+        if _INT.fullmatch(text):
+            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        if numeric:
+            return float(text)
+        if _SPECIAL_FLOAT.fullmatch(text):
+            return float(text.replace(".", ""))
+        return text
+
+    def _mark(self, event: Any) -> Place:
+        return self._at(event.start_mark.line, event.start_mark.column)
+
+    def _at(self, line: int, column: int) -> Place:
+        line = min(line, len(self.lines) - 1)
+        return _place(self.name, self.lines[line], line + 1, column + 1)
