@@ -30,9 +30,10 @@ def load(path: str | Path, overrides: Sequence[Override] = (), scale: float = 1.
     written = document.read(Path(path), overrides)
     scene = document.validate(written, networks.layer_names())
     try:
-        return scene.concrete(scene.size or _natural_size(scene), Path(path).stem, scale)
+        natural_size = _natural_size(scene)
     except StorageError as error:
         raise StorageError(str(written.problem(str(error), ("source", "image")))) from None
+    return scene.concrete(scene.size or natural_size, Path(path).stem, scale)
 
 
 def frames(

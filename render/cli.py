@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -15,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from render import __version__
-from render.errors import Interrupted, RenderError, UsageError, did_you_mean
-from render.progress import Display
+from render.errors import Interrupted, RenderError, StorageError, UsageError, did_you_mean, shown
+from render.progress import Display, say
 
 COMMANDS = ("film", "check", "schema", "layers")
 
@@ -24,7 +26,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Renders dreams of neural networks: one YAML scene, one film. `render SCENE` makes it.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Renders dreams of neural networks: one YAML scene, one film. `render SCENE` makes it, and is short for "
+    "`render film SCENE`, whose --help lists the options. --version prints the version.",
 )
 
 SceneFile = Annotated[Path, typer.Argument(help="The scene, a YAML file.", metavar="SCENE")]
@@ -86,7 +90,7 @@ def check(scene: SceneFile, sets: Sets = [], scale: Scale = 1.0) -> None:  # noq
     assert loaded.size is not None
     width, height = loaded.size
     film = f"{loaded.length} frames of {width}x{height} at {loaded.fps} a second, to {loaded.output.path}"
-    print(f"{scene} is right: {film}")
+    say(f"{scene} is right: {film}")
 
 
 @app.command()
@@ -95,7 +99,7 @@ def schema() -> None:
     """Print the JSON Schema of scenes, for editors."""
     from render.scene.schema import schema_text
 
-    print(schema_text(), end="")
+    say(schema_text().rstrip())
 
 
 @app.command()
@@ -106,35 +110,48 @@ def layers(network: Annotated[str, typer.Argument(metavar="NETWORK")], as_json: 
 
     rows = [vars(layer) for layer in layers_of(network)]
     if as_json:
-        print(json.dumps(rows, indent=1))
+        say(json.dumps(rows, indent=1))
         return
     table = Table("layer", "kind", "channels", "stride", "receptive field", box=None)
     for row in rows:
         table.add_row(*map(str, row.values()))
-    Console().print(table)
+    console = Console()
+    with console.capture() as text:
+        console.print(table)
+    say(text.get().rstrip())
 
 
 def main() -> NoReturn:
     """The program `render`. Exit status: 0 done, 2 scene or command line, 3 machine, 4 files, 130 interrupted."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
-        print(f"render {__version__}")
+        say(f"render {__version__}")
         sys.exit(0)
     if not arguments:
         arguments = ["--help"]
-    if arguments[0] not in (*COMMANDS, "--help"):
+    if arguments[0] not in (*COMMANDS, "--help", "-h"):
         arguments.insert(0, "film")
     signal.signal(signal.SIGTERM, _interrupt)
+    as_json = "--json" in arguments
     try:
         _check_command(arguments)
         app(arguments, prog_name="render")
     except RenderError as error:
-        if "--json" in arguments:
-            print(json.dumps({"event": "error", "status": error.status, "message": str(error)}), flush=True)
-        else:
-            print(f"render: {error}", file=sys.stderr)
-        sys.exit(error.status)
+        _report(as_json, error.status, str(error))
+    except SystemExit as leave:  # typer has said what is wrong with the command line
+        if leave.code not in (0, None) and as_json:
+            _report(True, UsageError.status, "the command line is wrong; standard error says how")
+        raise
     sys.exit(0)
+
+
+def _report(as_json: bool, status: int, message: str) -> NoReturn:
+    if as_json:
+        with contextlib.suppress(StorageError):  # nobody reads; the status is what is left to say
+            say(json.dumps({"event": "error", "status": status, "message": message}))
+    else:
+        print(f"render: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 def _check_command(arguments: list[str]) -> None:
@@ -142,7 +159,7 @@ def _check_command(arguments: list[str]) -> None:
     word = arguments[1] if arguments[0] == "film" and len(arguments) > 1 else ""
     hint = did_you_mean(word, COMMANDS)
     if "did you mean" in hint and not Path(word).exists():
-        raise UsageError(f"'{word}' is neither a command nor a scene file{hint}")
+        raise UsageError(f"{shown(word)} is neither a command nor a scene file{hint}")
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
@@ -154,15 +171,15 @@ def _overrides(sets: list[str], output: str | None) -> list[tuple[str, str, str]
     for item in sets:
         key, equals, value = item.partition("=")
         if not equals:
-            raise UsageError(f"--set needs DOTTED.KEY=VALUE, not '{item}'")
+            raise UsageError(f"--set needs dotted.key=value, not {shown(item)}")
         overrides.append(("--set", key, value))
     if output is not None:
-        overrides.append(("--output", "output.path", json.dumps(output)))
+        overrides.append(("--output", "output.path", json.dumps(output, ensure_ascii=False)))
     return overrides
 
 
 def _span(text: str) -> tuple[int, int]:
-    first, colon, last = text.partition(":")
-    if not (colon and first.isdigit() and last.isdigit()):
-        raise UsageError(f"--frames needs A:B, two frame numbers, not '{text}'")
-    return int(first), int(last)
+    found = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", text)
+    if found is None:
+        raise UsageError(f"--frames needs A:B, two frame numbers, not {shown(text)}")
+    return int(found[1]), int(found[2])

@@ -93,10 +93,19 @@ class SceneError(RenderError):
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
+LONGEST_QUOTE = 60
+
+
+def shown(value: object) -> str:
+    """A value in quotes, as an error can print it: not too long, and nothing that a terminal would obey."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)[: LONGEST_QUOTE + 1])
+    return f"'{text[:LONGEST_QUOTE]}…'" if len(text) > LONGEST_QUOTE else f"'{text}'"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`"; did you mean 'zoom'?"` when `word` is close to a known one; else the known ones; for an error's end."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:LONGEST_QUOTE], names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; known are {', '.join(names)}" if names else ""

@@ -20,7 +20,7 @@ from render.errors import Interrupted, StorageError, UsageError
 from render.film import encoder, ffmpeg
 from render.film.checkpoint import Checkpoint
 from render.film.encoder import Format, Segment
-from render.film.files import replacing, sha256
+from render.film.files import replacing, sha256, storing
 from render.machine import Machine
 from render.scene.model import Scene
 
@@ -154,7 +154,8 @@ def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]
 def _stands(target: Path, form: Format, first: int, last: int, carried: dict[str, Any]) -> bool:
     """Whether this very film is at the target already. Raises StorageError when something else is."""
     files = [encoder.numbered(target, i) for i in range(first, last)] if form.codec == "png" else [target]
-    there = [file for file in files if file.exists()]
+    with storing(target):
+        there = [file for file in files if file.exists()]
     for file in there:
         if file.is_dir():
             raise StorageError(f"{file} is a folder, the film cannot be written there")

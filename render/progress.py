@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from render import production
+from render.errors import StorageError
+
+if TYPE_CHECKING:
+    from render import production
 
 PLAIN_INTERVAL = 10.0
 """Seconds between the lines of a log."""
@@ -31,7 +36,7 @@ class Display:
             transient=True,
             disable=quiet or as_json or not self._console.is_terminal,
         )
-        self._begun = self._told = time.monotonic()
+        self._begun = self._told = self._previous = self._steady = time.monotonic()
         self._seen = 0
 
     def __enter__(self) -> Display:
@@ -49,12 +54,15 @@ class Display:
         if self._seen == 0:
             self._start(progress)
         self._seen += 1
-        rate = self._seen / (now - self._begun)
+        if self._seen == 2:  # the first frame waits for the network to load, and may be dreamed longer
+            self._steady = self._previous
+        rate = (self._seen - 1) / (now - self._steady) if self._seen > 1 else 1 / (now - self._begun)
+        self._previous = now
         left = (progress.last - progress.index - 1) / rate
         objective = "" if progress.objective is None else f"objective {progress.objective:.4g}"
         if self._json:
             told = {"event": "frame", "frame": progress.index, "first": progress.first, "last": progress.last}
-            self._print_json({**told, "rate": round(rate, 3), "left": round(left, 1), "objective": progress.objective})
+            self._say_json({**told, "rate": round(rate, 3), "left": round(left, 1), "objective": progress.objective})
         elif self._live.disable:
             if now - self._told >= PLAIN_INTERVAL:
                 self._told = now
@@ -69,23 +77,32 @@ class Display:
         if self._quiet:
             return
         if self._json:
-            self._print_json(
+            self._say_json(
                 {"event": "film", "path": str(film.path), "frames": film.frames, "fps": str(film.fps)}
                 | {"width": width, "height": height, "made": film.made}
             )
         elif film.made:
             seconds = time.monotonic() - self._begun
-            print(
+            say(
                 f"{film.path}: {film.frames} frames of {width}x{height} at {film.fps} a second, made in {seconds:.0f} s"
             )
         else:
-            print(f"{film.path} is this film already; nothing to do")
+            say(f"{film.path} is this film already; nothing to do")
 
     def _start(self, progress: production.Progress) -> None:
         """Counts from the first frame that is dreamed now; frames before the film's own lead up to it."""
-        if progress.index > progress.first and not self._json:
+        if progress.index > 0 and not self._json:
             self._console.print(f"going on at frame {progress.index}", highlight=False)
         self._task = self._live.add_task("", total=progress.last, rate="", objective="")
 
-    def _print_json(self, value: object) -> None:
-        print(json.dumps(value), file=sys.stdout, flush=True)
+    def _say_json(self, value: object) -> None:
+        say(json.dumps(value, allow_nan=False))
+
+
+def say(text: str) -> None:
+    """Prints a line on standard output, at once. Raises StorageError when nobody reads it or its disk is full."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again at its end
+        raise StorageError(f"cannot write to standard output: {error.strerror}") from None

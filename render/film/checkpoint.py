@@ -10,6 +10,7 @@ A segment counts when its .json is there and agrees with both; that file is writ
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from render.errors import StorageError, UsageError
-from render.film.files import TEMPORARY, replacing, sha256
+from render.film.files import TEMPORARY, sha256, write
 
 STATES_KEPT = 2
 """The last states are kept, one spare in case the newest turns out damaged."""
@@ -71,8 +72,9 @@ class Checkpoint:
     def keep(self, number: int, state: NDArray[np.float32]) -> None:
         """Records that the segment is in place and that `state` is the canvas after it. Raises StorageError."""
         state_file = self._file(number, ".npy")
-        with replacing(state_file) as temporary, temporary.open("wb") as file:
-            np.save(file, state)
+        array = io.BytesIO()
+        np.save(array, state)
+        write(state_file, array.getvalue())
         segment = self.segment(number)
         sums = {"segment": sha256(segment) if segment.exists() else None, "state": sha256(state_file)}
         _write_json(self._file(number, ".json"), sums)
@@ -137,8 +139,7 @@ def _lock(folder: Path) -> int:
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")
+    write(path, json.dumps(value, indent=1, sort_keys=True).encode())
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from render.errors import StorageError
 from render.film import ffmpeg
-from render.film.files import replacing
+from render.film.files import replacing, write
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_KEYWORD = b"Comment"
@@ -125,12 +125,11 @@ def join(segments: Sequence[Path], target: Path, form: Format, comment: str, fir
     if form.codec == "png":
         pictures = (picture for segment in segments for picture in _split(segment.read_bytes()))
         for index, picture in enumerate(pictures, first):
-            with replacing(numbered(target, index), work) as temporary:
-                temporary.write_bytes(_with_comment(picture, comment))
+            write(numbered(target, index), _with_comment(picture, comment), work)
         return
     listing, metadata = work / "segments.txt", work / "metadata.txt"
-    listing.write_text("".join(f"file '{segment.name}'\n" for segment in segments))
-    metadata.write_text(";FFMETADATA1\ncomment=" + re.sub(r"([=;#\\\n])", r"\\\1", comment) + "\n", encoding="utf-8")
+    write(listing, "".join(f"file '{segment.name}'\n" for segment in segments).encode())
+    write(metadata, (";FFMETADATA1\ncomment=" + re.sub(r"([=;#\\\n])", r"\\\1", comment) + "\n").encode())
     with replacing(target, work) as temporary:
         ffmpeg.run(
             *ffmpeg.QUIET,

@@ -49,7 +49,7 @@ def run(*arguments: str) -> bytes:
             [binary(), *arguments], stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True, check=False
         )
     except OSError as error:
-        raise MissingError(f"cannot run {binary()}: {error.strerror}") from None
+        raise _missing(error) from None
     if done.returncode != 0:
         raise _failure(done.stderr, done.returncode)
     return done.stdout
@@ -73,7 +73,9 @@ class Writer:
             )
         except OSError as error:
             self._log.close()
-            raise MissingError(f"cannot run {binary()}: {error.strerror}") from None
+            raise MissingError(
+                f"cannot run {binary()}: {error.strerror}; set IMAGEIO_FFMPEG_EXE to an ffmpeg"
+            ) from None
         assert self._process.stdin is not None
         self._input = self._process.stdin
 
@@ -107,6 +109,10 @@ class Writer:
     def _error(self) -> RenderError:
         self._log.seek(0)
         return _failure(self._log.read(), self._process.returncode)
+
+
+def _missing(error: OSError) -> MissingError:
+    return MissingError(f"cannot run {binary()}: {error.strerror}; set IMAGEIO_FFMPEG_EXE to an ffmpeg")
 
 
 def _failure(log: bytes, status: int) -> RenderError:

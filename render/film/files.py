@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import uuid
@@ -24,13 +25,31 @@ def replacing(target: Path, folder: Path | None = None) -> Iterator[Path]:
     temporary = (folder or target.parent) / f"{uuid.uuid4().hex}{TEMPORARY}{target.suffix}"
     try:
         yield temporary
-        _flush(temporary)
-        temporary.replace(target)
-        _flush(target.parent)
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror}") from None
+        with storing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _flush(temporary)
+            temporary.replace(target)
+            _flush(target.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with storing(target):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def storing(target: Path) -> Iterator[None]:
+    """Makes an OSError of the block a StorageError that names the target."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StorageError(f"the disk of {target} is full; make room, then the same command goes on") from None
+        raise StorageError(f"cannot write {target}: {error.strerror}") from None
+
+
+def write(target: Path, data: bytes, folder: Path | None = None) -> None:
+    """The bytes, all of them or none, as a file. Raises StorageError."""
+    with replacing(target, folder) as temporary, storing(target):
+        temporary.write_bytes(data)
 
 
 def sha256(path: Path) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from render.errors import Place, Problem, SceneError, StorageError, UsageError, did_you_mean
+from render.errors import Place, Problem, SceneError, StorageError, UsageError, did_you_mean, shown
 from render.scene import yaml
 from render.scene.faults import Fault, Faults, Loc
+from render.scene.fields import Choice
 from render.scene.model import Scene
 
-_SECTIONS = ("camera", "dream", "grade", "output")
 Override = tuple[str, str, str]
 """The option it came by (`--set`), a dotted key, and a YAML text."""
 
@@ -44,11 +44,10 @@ class Document:
 
 def read(path: Path, overrides: Sequence[Override] = ()) -> Document:
     """The document of a scene file. Raises StorageError, SceneError (not YAML), UsageError (an override's form)."""
-    if path.is_dir():
-        raise StorageError(f"{path} is a folder, not a scene")
-    if not path.exists():
-        raise StorageError(f"there is no scene file {path}{_neighbour(path)}")
-    root = yaml.read(path)
+    try:
+        root = yaml.read(path)
+    except StorageError as error:
+        raise StorageError(f"{error}{_neighbour(path)}") from None
     for option, key, text in overrides:
         root = _override(root, option, key, text)
     return Document(root, path)
@@ -73,28 +72,20 @@ def validate(document: Document, layers: Mapping[str, Sequence[str]]) -> Scene:
 
 
 def _override(root: yaml.Node, option: str, key: str, text: str) -> yaml.Node:
-    if not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", key):
-        raise UsageError(f"{option} needs dotted.key=value, not '{key}={text}'")
-    shown = f"{key}={text}" if option == "--set" else text
-    before = len(shown) - len(text)
-    tree = yaml.parse(" " * before + text, option) if text.strip() else yaml.Node(None, Place(option, 1, 1, shown))
-    tree = _relabel(tree, shown)
-    steps = tuple(int(step) if step.isdigit() else step for step in key.split("."))
-    return root.replaced(steps, tree, Place(option, 1, 1, shown))
-
-
-def _relabel(node: yaml.Node, shown: str) -> yaml.Node:
-    """The tree with the whole argument as the line of its places."""
-
-    def place(p: Place) -> Place:
-        return Place(p.name, p.line, p.column, shown if p.line == 1 and not p.skipped else p.text, p.skipped)
-
-    value = node.value
-    if isinstance(value, dict):
-        value = {key: _relabel(child, shown) for key, child in value.items()}
-    elif isinstance(value, list):
-        value = [_relabel(child, shown) for child in value]
-    return yaml.Node(value, place(node.place), {key: place(p) for key, p in node.keys.items()})
+    """The tree with the override in it; of a choice's other keys, the ones it replaces are left out."""
+    steps = key.split(".")
+    if not all(steps) or re.search(r"\s", key) or len(steps) > yaml.MAX_DEPTH:
+        raise UsageError(f"{option} needs dotted.key=value, not {shown(f'{key}={text}')}")
+    before = f"{key}=" if option == "--set" else f"{option} "
+    value = yaml.parse(text, option, before)
+    path: Loc = tuple(int(step) if re.fullmatch("[0-9]{1,6}", step) else step for step in steps)
+    root = root.replaced(path, value, Place(option, 1, 1, value.place.text))
+    for depth, step in enumerate(path):
+        choice = root.find(path[:depth]).value
+        if any(issubclass(model, Choice) for model in _models_at(path[:depth])):
+            for other in choice.keys() - {step}:
+                del choice[other]
+    return root
 
 
 def _placed(document: Document, fault: Fault) -> Problem:
@@ -115,26 +106,24 @@ def _problems(document: Document, error: Any) -> list[Problem]:
 def _problem(document: Document, error: Any, path: Loc) -> Problem:
     match error["type"]:
         case "extra_forbidden":
-            key = str(path[-1])
-            hint = did_you_mean(key, _fields(path[:-1]))
-            homes = [] if "did you mean" in hint else [home for home in _SECTIONS if key in _fields((home,))]
-            return document.problem(
-                f"unknown key '{key}'" + (f"; it belongs in '{homes[0]}'" if homes else hint), path, at_key=True
-            )
+            return document.problem(f"unknown key {shown(path[-1])}{_hint(path)}", path, at_key=True)
+        case "missing" if isinstance(path[-1], int):
+            return document.problem(f"{_name(path[:-1])} needs {path[-1] + 1} values", path[:-1])
         case "missing":
             return document.problem(f"the key '{path[-1]}' is missing{_inside(path[:-1])}", path[:-1])
         case "literal_error":
             options = re.findall(r"'([^']*)'|(\d+)", error["ctx"]["expected"])
             known = [word or number for word, number in options]
-            return document.problem(f"'{error['input']}' is not known{did_you_mean(str(error['input']), known)}", path)
+            return document.problem(
+                f"{shown(error['input'])} is not known{did_you_mean(str(error['input']), known)}", path
+            )
         case "model_type" | "model_attributes_type":
             return document.problem(f"a mapping of {', '.join(_fields(path))} belongs here", path)
-    message = (
-        error["msg"]
-        .replace("Input should", f"'{_name(path)}' should")
-        .replace("Tuple should", f"'{_name(path)}' should")
-    )
-    return document.problem(message, path)
+        case "tuple_type":
+            return document.problem("a list belongs here", path)
+        case "too_long":
+            return document.problem(f"{_name(path)} has at most {error['ctx']['max_length']} values", path)
+    return document.problem(error["msg"].replace("Input should", f"{_name(path)} should"), path)
 
 
 def _order(problem: Problem) -> tuple[str, int, int]:
@@ -150,16 +139,38 @@ def _inside(path: Loc) -> str:
     return f" in '{_name(path)}'" if path else ""
 
 
+def _hint(path: Loc) -> str:
+    """For an unknown key: the sections it belongs in, or the known key that is like it."""
+    homes = [home for home in _homes(Scene, ()) if home[-1] == path[-1]]
+    if homes:
+        return "; it belongs in " + " or ".join(f"'{_name(home[:-1])}'" for home in homes if len(home) > 1)
+    return did_you_mean(str(path[-1]), _fields(path[:-1]))
+
+
+def _homes(model: type[BaseModel], path: Loc) -> Iterator[Loc]:
+    """The way to every key of a scene."""
+    for name, field in model.model_fields.items():
+        yield (*path, name)
+        for part in _models(field.annotation):
+            yield from _homes(part, (*path, name))
+
+
 def _fields(path: Loc) -> list[str]:
     """The keys that the mapping at `path` may have."""
-    models = [Scene]
+    return [name for model in _models_at(path) for name in model.model_fields]
+
+
+def _models_at(path: Loc) -> list[type[BaseModel]]:
+    """The models that may stand at `path`."""
+    models: list[type[BaseModel]] = [Scene]
     for step in path:
-        annotations = [m.model_fields[str(step)].annotation for m in models if str(step) in m.model_fields]
-        models = [m for a in annotations for m in _models(a)] or models * isinstance(step, int)
-    return [name for model in models for name in model.model_fields]
+        if isinstance(step, str):
+            fields = [model.model_fields[step] for model in models if step in model.model_fields]
+            models = [part for field in fields for part in _models(field.annotation)]
+    return models
 
 
-def _models(annotation: Any) -> Iterator[Any]:
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     """The models that an annotation mentions, `Noise` of `Noise | None` or `Layer` of `tuple[Layer, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
@@ -168,6 +179,10 @@ def _models(annotation: Any) -> Iterator[Any]:
 
 
 def _neighbour(path: Path) -> str:
-    folder = path.parent
-    scenes = [p.name for p in folder.glob("*.y*ml")] if folder.is_dir() else []
-    return did_you_mean(path.name, scenes) if scenes else ""
+    """`; did you mean 'zoom.yaml'?` when a scene of nearly that name lies there."""
+    try:
+        scenes = [file.name for file in path.parent.glob("*.y*ml")]
+    except OSError:
+        return ""
+    hint = did_you_mean(path.name, scenes)
+    return hint if "did you mean" in hint else ""

@@ -12,14 +12,14 @@ Values = NDArray[np.float64]
 Easing = Callable[[Values], Values]
 
 
-def _back(u: Values) -> Values:
-    overshoot = 1.70158  # a tenth beyond the end (Penner 2001)
-    return (overshoot + 1) * u**3 - overshoot * u**2
+def _back(overshoot: float) -> Easing:
+    """Draws back before it goes (Penner 2001)."""
+    return lambda u: (overshoot + 1) * u**3 - overshoot * u**2
 
 
-def _elastic(u: Values) -> Values:
-    wave = -(2.0 ** (10 * u - 10)) * np.sin((10 * u - 10.75) * math.tau / 3)
-    return np.where((u == 0) | (u == 1), u, wave)
+def _elastic(period: float, phase: float) -> Easing:
+    """A spring let go; `period` and `phase` in tenths of the way."""
+    return lambda u: -(2.0 ** (10 * u - 10)) * np.sin((10 * u - phase) * math.tau / period)
 
 
 def _bounce(u: Values) -> Values:
@@ -39,12 +39,16 @@ _IN: dict[str, Easing] = {
     "cubic": lambda u: u**3,
     "quart": lambda u: u**4,
     "quint": lambda u: u**5,
-    "expo": lambda u: np.where(u == 0, 0.0, 2.0 ** (10 * u - 10)),
+    "expo": lambda u: 2.0 ** (10 * u - 10),
     "circ": lambda u: 1 - np.sqrt(1 - u**2),
-    "back": _back,
-    "elastic": _elastic,
+    "back": _back(1.70158),
+    "elastic": _elastic(3, 10.75),
     "bounce": _bounce,
 }
+
+
+# Where easings.net's middle is not simply the first half of `in` and the second of `out`.
+_IN_OF_IN_OUT = _IN | {"back": _back(1.70158 * 1.525), "elastic": _elastic(4.5, 11.125)}
 
 
 def _out(ease_in: Easing) -> Easing:
@@ -55,12 +59,17 @@ def _in_out(ease_in: Easing) -> Easing:
     return lambda u: np.where(u < 0.5, ease_in(np.minimum(2 * u, 1)) / 2, 1 - ease_in(np.minimum(2 - 2 * u, 1)) / 2)
 
 
+def _pinned(ease: Easing) -> Easing:
+    """The easing, exactly 0 at 0 and 1 at 1, whatever rounding says."""
+    return lambda u: np.where(u <= 0, 0.0, np.where(u >= 1, 1.0, ease(u)))
+
+
 EASINGS: dict[str, Easing] = {
     "linear": lambda u: u,
     "hold": lambda u: np.where(u < 1, 0.0, 1.0),
     "smooth": lambda u: u * u * (3 - 2 * u),
-    **{f"in_{name}": ease for name, ease in _IN.items()},
-    **{f"out_{name}": _out(ease) for name, ease in _IN.items()},
-    **{f"in_out_{name}": _in_out(ease) for name, ease in _IN.items()},
+    **{f"in_{name}": _pinned(ease) for name, ease in _IN.items()},
+    **{f"out_{name}": _pinned(_out(ease)) for name, ease in _IN.items()},
+    **{f"in_out_{name}": _pinned(_in_out(ease)) for name, ease in _IN_OF_IN_OUT.items()},
 }
 """Every easing takes 0 to 0 and 1 to 1; `back` and `elastic` leave [0, 1] in between."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from render.errors import did_you_mean
+from render.errors import did_you_mean, shown
 from render.scene.faults import Fault
 
 Values = NDArray[np.float64]
@@ -46,14 +47,20 @@ def parse(text: str) -> Expression:
     """The expression of a text. Raises Fault."""
     if len(text) > MAX_LENGTH:
         raise Fault(f"an expression has at most {MAX_LENGTH} characters; this one has {len(text)}")
+    if "#" in text:
+        raise Fault("a comment has no place in an expression", offset=text.index("#"))
+    line = re.sub(r"\s", " ", text)
+    indent = len(line) - len(line.lstrip())
     try:
         with warnings.catch_warnings(action="ignore"):
-            tree = ast.parse(text, mode="eval")
+            tree = ast.parse(line.strip(), mode="eval")
+        return Expression(text, _compile(tree.body, 0))
     except SyntaxError as error:
-        raise Fault(f"not arithmetic: {error.msg}", offset=max((error.offset or 1) - 1, 0)) from None
-    except (ValueError, MemoryError, RecursionError):
+        raise Fault(f"not arithmetic: {error.msg}", offset=indent + max((error.offset or 1) - 1, 0)) from None
+    except (ValueError, MemoryError, RecursionError) as error:
+        if isinstance(error, Fault):
+            raise Fault(str(error), offset=indent + error.offset) from None
         raise Fault("not arithmetic") from None
-    return Expression(text, _compile(tree.body, 0))
 
 
 def _smoothstep(low: Values, high: Values, x: Values) -> Values:
@@ -129,7 +136,9 @@ def _name(name: str, offset: int) -> Evaluate:
         return lambda names: constant
     if name in NAMES:
         return lambda names: names[name]
-    raise Fault(f"unknown name '{name}'{did_you_mean(name, (*NAMES, *CONSTANTS, *_FUNCTIONS))}", offset=offset)
+    if name in _FUNCTIONS:
+        raise Fault(f"'{name}' is a function; write {name}(…)", offset=offset)
+    raise Fault(f"unknown name {shown(name)}{did_you_mean(name, (*NAMES, *CONSTANTS, *_FUNCTIONS))}", offset=offset)
 
 
 def _power(base: Evaluate, exponent: Evaluate, offset: int) -> Evaluate:
@@ -144,7 +153,7 @@ def _power(base: Evaluate, exponent: Evaluate, offset: int) -> Evaluate:
 
 def _call(name: str, arguments: list[Evaluate], offset: int) -> Evaluate:
     if name not in _FUNCTIONS:
-        raise Fault(f"unknown function '{name}'{did_you_mean(name, _FUNCTIONS)}", offset=offset)
+        raise Fault(f"unknown function {shown(name)}{did_you_mean(name, _FUNCTIONS)}", offset=offset)
     count, function = _FUNCTIONS[name]
     if len(arguments) != count:
         raise Fault(f"{name} takes {count} argument{'s' * (count > 1)}, not {len(arguments)}", offset=offset)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from render.errors import did_you_mean
+from render.errors import did_you_mean, shown
 from render.scene import expressions
 from render.scene.easings import EASINGS
 from render.scene.expressions import Expression
@@ -24,7 +25,8 @@ from render.scene.faults import Fault, Faults, Loc
 Values = NDArray[np.float64]
 
 _PER_SECOND = re.compile(r"(.*)/\s*s\s*", re.DOTALL)
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_LONGEST_NUMBER = 40
 _TIME = re.compile(rf"({_NUMBER})\s*(s|%|)")
 
 
@@ -70,36 +72,31 @@ def parse_time(text: str) -> Time:
     """`48`, `2s`, `50%` or `end`. Raises Fault."""
     if text == "end":
         return Time(100.0, "%")
-    match = _TIME.fullmatch(text)
+    match = _TIME.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
     if match is None:
-        raise Fault(f"'{text}' is not a time: a frame number, 2s, 50% or end")
+        raise Fault(f"{shown(text)} is not a time: a frame number, 2s, 50% or end")
     value = float(match[1])
     if not (0 <= value < math.inf):
-        raise Fault(f"the time '{text}' is not within the film")
+        raise Fault(f"the time {shown(text)} is not within the film")
     return Time(value, match[2])  # type: ignore[arg-type]  # the pattern allows just these
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a track's numbers may be. `motion` may be given per second; `geometric` interpolates by ratio."""
+    """What a track's numbers may be: from `low` to `high`. `motion` may be given per second; `geometric` interpolates
+    by ratio, and needs a `low` above zero."""
 
     low: float = -math.inf
     high: float = math.inf
-    positive: bool = False
     motion: bool = False
     geometric: bool = False
 
-    def describe(self) -> str:
-        """`at least 0`, `from 0 to 1`, `above 0`."""
-        if self.positive:
-            return "above 0"
-        if math.isinf(self.high):
-            return f"at least {self.low:g}"
-        return f"from {self.low:g} to {self.high:g}"
+    def __str__(self) -> str:
+        return f"at least {self.low:g}" if math.isinf(self.high) else f"from {self.low:g} to {self.high:g}"
 
     def allows(self, values: Values) -> NDArray[np.bool_]:
         """Which of the values are within the rule."""
-        return np.asarray((values >= self.low) & (values <= self.high) & ((values > 0) | (not self.positive)))
+        return np.asarray((values >= self.low) & (values <= self.high))
 
 
 @dataclass(frozen=True)
@@ -111,41 +108,46 @@ class Key:
     ease: str
 
 
+# Gauss-Legendre quadrature on [0, 1]: exact for polynomials of degree 5, and never at the ends, where a `hold` jumps.
+_GAUSS = ((0.5 - math.sqrt(0.15), 5 / 18), (0.5, 8 / 18), (0.5 + math.sqrt(0.15), 5 / 18))
+
+
 @dataclass(frozen=True)
 class Track:
-    """A number at every frame. `raw` is what the scene said; `shape` what it means."""
+    """A number at every frame. `raw` is what the scene said, `shape` what it means, times `factor`."""
 
     raw: Any
     rule: Rule
     shape: float | Expression | tuple[Key, ...]
     per_second: bool
+    factor: float = 1.0
 
     def values(self, clock: Clock) -> Values:
-        """One float64 a frame, finite and within the rule.
+        """One float64 a frame, finite and, before the factor, within the rule.
 
-        A track per second is integrated over the frame's own interval, from the frame before (Simpson's rule), so
-        that a film moves the same at any rate. Raises Fault, naming the frame.
+        A track per second is integrated over the frame's own interval, from the frame before, so that a film moves
+        the same at any rate. Raises Fault, naming the frame.
         """
         seconds = clock.seconds()
-        values = self._at(seconds, clock)
-        if self.per_second:
-            step = 1 / float(clock.fps)
-            before, middle = self._at(seconds - step, clock), self._at(seconds - step / 2, clock)
-            values = self._inverse((self._linear(before) + 4 * self._linear(middle) + self._linear(values)) / 6 * step)
-        self._check(np.isfinite(values), values, clock, "is not a finite number")
-        self._check(self.rule.allows(values), values, clock, f"must be {self.rule.describe()}")
-        return values
+        with np.errstate(all="ignore"):
+            values = self._checked(self._at(seconds, clock), clock)
+            if self.per_second:
+                step = 1 / float(clock.fps)
+                samples = ((self._at(seconds - step * (1 - u), clock), weight) for u, weight in _GAUSS)
+                total = sum(weight * self._linear(self._checked(sample, clock)) for sample, weight in samples)
+                values = self._inverse(np.asarray(total * step))
+        return values * self.factor
 
     def scaled(self, factor: float) -> Track:
-        """The track with every value multiplied."""
+        """The track with every value multiplied; `raw` says so too, for the record."""
         match self.shape:
             case Expression(text=text):
-                raw: Any = f"({text}) * {factor!r}" + "/s" * self.per_second
+                raw: Any = f"({text.strip()}) * {factor!r}" + "/s" * self.per_second
             case tuple():
                 raw = {time: _scaled_key(key, factor) for time, key in self.raw.items()}
             case float(value):
                 raw = value * factor
-        return parse_track(raw, self.rule)
+        return replace(self, raw=raw, factor=self.factor * factor)
 
     def _at(self, seconds: Values, clock: Clock) -> Values:
         match self.shape:
@@ -168,33 +170,50 @@ class Track:
 
     def _interpolate(self, keys: tuple[Key, ...], seconds: Values, clock: Clock) -> Values:
         pairs = sorted(((key.time.seconds(clock), key) for key in keys), key=lambda pair: pair[0])
-        times = np.array([time for time, _ in pairs])
-        same = np.flatnonzero(np.diff(times) == 0)
-        if same.size:
-            raise Fault(f"two keys at the same time, {times[same[0]]:g} s")
         levels = self._linear(np.array([key.value for _, key in pairs]))
         result = np.full(seconds.shape, levels[0])
-        for i, (_, key) in enumerate(pairs[1:]):
-            within = seconds >= times[i]
-            u = np.minimum((seconds[within] - times[i]) / (times[i + 1] - times[i]), 1.0)
-            result[within] = levels[i] + (levels[i + 1] - levels[i]) * EASINGS[key.ease](u)
+        for i, ((start, _), (end, key)) in enumerate(pairwise(pairs)):
+            within = seconds >= start
+            if end > start:
+                u = np.minimum((seconds[within] - start) / (end - start), 1.0)
+                result[within] = levels[i] + (levels[i + 1] - levels[i]) * EASINGS[key.ease](u)
+            else:  # two keys at one time: a jump
+                result[within] = levels[i + 1]
         return self._inverse(result)
 
     def _linear(self, values: Values) -> Values:
         """To where interpolation and sums are arithmetic."""
-        if not self.rule.geometric:
-            return values
-        with np.errstate(all="ignore"):
-            return np.asarray(np.log(values))
+        return np.asarray(np.log(values)) if self.rule.geometric else values
 
     def _inverse(self, values: Values) -> Values:
-        with np.errstate(all="ignore"):
-            return np.asarray(np.exp(values)) if self.rule.geometric else values
+        return np.asarray(np.exp(values)) if self.rule.geometric else values
 
-    def _check(self, good: NDArray[np.bool_], values: Values, clock: Clock, complaint: str) -> None:
-        if not good.all():
-            frame = int(np.flatnonzero(~good)[0])
+    def _checked(self, values: Values, clock: Clock) -> Values:
+        """The values. Raises Fault for the first that is not finite or not within the rule."""
+        bad = ~(np.isfinite(values) & self.rule.allows(values))
+        if bad.any():
+            frame = int(np.flatnonzero(bad)[0])
+            complaint = f"must be {self.rule}" if np.isfinite(values[frame]) else "is not a finite number"
             raise Fault(f"{values[frame]:g} at frame {frame} ({frame / float(clock.fps):.2f} s) {complaint}")
+        return values
+
+
+def track_schema(motion: bool) -> dict[str, Any]:
+    """The JSON Schema of a track; `motion` allows numbers per second."""
+    value = {"type": ["number", "string"]} if motion else {"type": "number"}
+    eased = {
+        "type": "object",
+        "properties": {"value": value, "ease": {"enum": list(EASINGS)}},
+        "required": ["value"],
+        "additionalProperties": False,
+    }
+    keys = {
+        "type": "object",
+        "patternProperties": {rf"^({_TIME.pattern}|end)$": {"anyOf": [value, eased]}},
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
+    return {"anyOf": [{"type": "number"}, {"type": "string"}, keys]}
 
 
 def parse_track(raw: Any, rule: Rule) -> Track:
@@ -243,12 +262,14 @@ def _parse_key(name: str, item: Any, rule: Rule) -> tuple[Key, bool]:
         value, per_second = _key_value(item, rule, (name,))
         return Key(time, value, "linear"), per_second
     for unknown in item.keys() - {"value", "ease"}:
-        raise Fault(f"unknown key '{unknown}'{did_you_mean(unknown, ['value', 'ease'])}", (name, unknown), at_key=True)
+        raise Fault(
+            f"unknown key {shown(unknown)}{did_you_mean(unknown, ['value', 'ease'])}", (name, unknown), at_key=True
+        )
     if "value" not in item:
         raise Fault("a key needs a value", (name,))
     ease = item.get("ease", "linear")
     if not isinstance(ease, str) or ease not in EASINGS:
-        raise Fault(f"unknown easing '{ease}'{did_you_mean(str(ease), EASINGS)}", (name, "ease"))
+        raise Fault(f"unknown easing {shown(ease)}{did_you_mean(str(ease), EASINGS)}", (name, "ease"))
     value, per_second = _key_value(item["value"], rule, (name, "value"))
     return Key(time, value, ease), per_second
 
@@ -257,9 +278,9 @@ def _key_value(value: Any, rule: Rule, path: Loc) -> tuple[float, bool]:
     """A key's number, and whether it is per second."""
     if isinstance(value, str):
         text, per_second = _split_unit(value, rule, path)
-        if re.fullmatch(_NUMBER, text.strip()) and per_second:
+        if len(text) <= _LONGEST_NUMBER and re.fullmatch(_NUMBER, text.strip()) and per_second:
             return _number(float(text), rule, path), True
-        raise Fault(f"'{value}' is not a number" + ' or a number per second, "1.8/s"' * rule.motion, path)
+        raise Fault(f"{shown(value)} is not a number" + ' or a number per second, "1.8/s"' * rule.motion, path)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Fault("a number is needed here", path)
     return _number(value, rule, path), False
@@ -268,12 +289,12 @@ def _key_value(value: Any, rule: Rule, path: Loc) -> tuple[float, bool]:
 def _number(value: float, rule: Rule, path: Loc) -> float:
     try:
         number = float(value)
-    except OverflowError:
+    except OverflowError:  # an int beyond all floats
         number = math.inf
     if not math.isfinite(number):
-        raise Fault(f"{value if isinstance(value, float) else 'this'} is not a finite number", path)
+        raise Fault(f"{shown(value)} is not a finite number", path)
     if not rule.allows(np.array(number)):
-        raise Fault(f"{number:g} must be {rule.describe()}", path)
+        raise Fault(f"{number:g} must be {rule}", path)
     return number
 
 

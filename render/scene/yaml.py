@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from yaml import events
 
-from render.errors import Place, Problem, SceneError, StorageError
+from render.errors import Place, Problem, SceneError, StorageError, shown
 from render.scene.faults import Loc
 
 MAX_BYTES = 1_000_000
@@ -29,6 +29,7 @@ _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _LONGEST_NUMBER = 400
+_LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,18 @@ class Node:
         return self.value
 
     def replaced(self, path: Loc, node: Node, key: Place) -> Node:
-        """This tree with `node` put at `path`; mappings that are missing on the way are made."""
+        """This tree with `node` put at `path`; mappings that are missing on the way are made.
+
+        `key` is where the path was written. Raises SceneError when a list has no such item.
+        """
         if not path:
             return node
         step, rest = path[0], path[1:]
-        if isinstance(self.value, list) and isinstance(step, int) and 0 <= step < len(self.value):
+        if isinstance(self.value, list):
+            if not isinstance(step, int) or step >= len(self.value):
+                raise SceneError(
+                    [Problem(f"{shown(step)} is none of a list of {len(self.value)}, counted from 0", key)]
+                )
             items = list(self.value)
             items[step] = items[step].replaced(rest, node, key)
             return Node(items, self.place)
@@ -79,45 +87,55 @@ class Node:
 def read(path: Path) -> Node:
     """The tree of a YAML file. Raises StorageError when it cannot be read, SceneError when it is not strict YAML."""
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise StorageError(f"{path} has {size} bytes; a scene has at most {MAX_BYTES}")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise StorageError(f"there is no scene file {path}") from None
+    except IsADirectoryError:
+        raise StorageError(f"{path} is a folder, not a scene") from None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise StorageError(f"{shown(path)} cannot be the name of a file") from None
+    if len(data) > MAX_BYTES:
+        raise StorageError(f"{path} is too long for a scene, which has at most {MAX_BYTES} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line = before.count(b"\n") + 1
-        column = error.start - (before.rfind(b"\n") + 1) + 1
-        shown = data.splitlines()[line - 1].decode("utf-8", "replace")
-        raise SceneError([Problem("not UTF-8 text", _place(str(path), shown, line, column))]) from None
+        before = data[: error.start].decode("utf-8-sig")
+        line, column = before.count("\n"), len(before) - (before.rfind("\n") + 1)
+        bad = data.decode("utf-8", "replace").split("\n")[line]
+        raise SceneError([Problem("not UTF-8 text", _place(str(path), bad, line + 1, column + 1))]) from None
     return parse(text, str(path))
 
 
-def parse(text: str, name: str) -> Node:
-    """The tree of a YAML text; `name` is what positions call it. Raises SceneError."""
-    return _Composer(text, name).compose()
+def parse(text: str, name: str, before: str = "") -> Node:
+    """The tree of a YAML text; `name` is what positions call it.
+
+    `before` stands before the text on its first line, where positions are shown; with it, an empty text is a null.
+    Raises SceneError.
+    """
+    return _Composer(text, name, before).compose()
 
 
 def _place(name: str, text: str, line: int, column: int) -> Place:
     """A place whose line is safe to print: no control characters, and only the part around the column."""
     start = max(0, column - 1 - MAX_LINE // 2) if len(text) > MAX_LINE else 0
-    shown = "".join(c if c.isprintable() else " " for c in text[start : start + MAX_LINE])
-    return Place(name, line, column, shown, start)
+    printable = "".join(c if c.isprintable() else " " for c in text[start : start + MAX_LINE])
+    return Place(name, line, column, printable, start)
 
 
 class _Composer:
     """Builds the tree from the parser's events, which come without recursion or construction of objects."""
 
-    def __init__(self, text: str, name: str) -> None:
-        self.text, self.name = text, name
-        self.lines = text.splitlines() or [""]
+    def __init__(self, text: str, name: str, before: str) -> None:
+        self.text, self.name, self.before = text, name, before
+        self.lines = _LINE_BREAK.split(text)
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
         self.weights: dict[int, int] = {}
         self.count = 0
+        self.last = self._at(0, 0)
 
     def compose(self) -> Node:
         try:
@@ -125,15 +143,17 @@ class _Composer:
             root = self._document()
         except yaml.reader.ReaderError as error:
             before = self.text[: error.position]
-            column = error.position - (before.rfind("\n") + 1)
-            place = self._at(before.count("\n"), column)
-            raise SceneError(
-                [Problem(f"a character that YAML does not allow: U+{ord(str(error.character)):04X}", place)]
-            ) from None
+            place = self._at(before.count("\n"), error.position - (before.rfind("\n") + 1))
+            code = error.character if isinstance(error.character, int) else ord(error.character)
+            raise SceneError([Problem(f"a character that YAML does not allow: U+{code:04X}", place)]) from None
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            mark = error.problem_mark
+            if mark is None or mark.line >= len(self.lines):  # the end of the text; where it began says more
+                mark = error.context_mark or mark
             place = self._at(mark.line, mark.column) if mark else self._at(0, 0)
             raise SceneError([*self.problems, Problem(f"not YAML: {error.problem}", place)]) from None
+        except (ValueError, OverflowError):  # an escape such as \UFFFFFFFF, which PyYAML does not check
+            raise SceneError([*self.problems, Problem("an escape of no character", self.last)]) from None
         if self.problems:
             raise SceneError(self.problems)
         return root
@@ -141,6 +161,8 @@ class _Composer:
     def _document(self) -> Node:
         next(self.events)  # stream start
         if isinstance(next(self.events), events.StreamEndEvent):
+            if self.before:
+                return Node(None, self._at(0, 0))
             raise SceneError([Problem("the scene is empty", self._at(0, 0))])
         root = self._node(next(self.events), 0)
         next(self.events)  # document end
@@ -156,13 +178,13 @@ class _Composer:
         if isinstance(event, events.AliasEvent):
             node = self.anchors.get(str(event.anchor))
             if node is None:
-                raise SceneError([Problem(f"'*{event.anchor}' names nothing above it", place)])
+                raise SceneError([Problem(f"{shown('*' + str(event.anchor))} names nothing above it", place)])
             self._grow(self.weights[id(node)], place)
             return node
         before = self.count
         self._grow(1, place)
         if event.tag is not None and event.tag != "!":
-            self.problems.append(Problem(f"the tag '{event.tag}' means nothing in a scene", place))
+            self.problems.append(Problem(f"the tag {shown(event.tag)} means nothing in a scene", place))
         if isinstance(event, events.ScalarEvent):
             node = Node(self._scalar(event, place), place)
         elif isinstance(event, events.SequenceStartEvent):
@@ -181,10 +203,10 @@ class _Composer:
             where = self._mark(event)
             if not isinstance(event, events.ScalarEvent):
                 raise SceneError([Problem("a key is a word or a number", where)])
-            key = event.value
+            key = self._text(event, where)
             if key in keys:
                 self.problems.append(
-                    Problem(f"the key '{key}' stands here twice; first in line {keys[key].line}", where)
+                    Problem(f"the key {shown(key)} stands here twice; first in line {keys[key].line}", where)
                 )
             keys.setdefault(key, where)
             children[key] = self._node(next(self.events), depth + 1)
@@ -200,7 +222,7 @@ class _Composer:
             raise SceneError([Problem(f"more than {MAX_NODES} values, aliases counted", place)])
 
     def _scalar(self, event: Any, place: Place) -> Any:
-        text = event.value
+        text = self._text(event, place)
         if event.style is not None or event.tag == "!":
             return text
         if _NULL.fullmatch(text):
@@ -219,9 +241,17 @@ class _Composer:
             return float(text.replace(".", ""))
         return text
 
+    def _text(self, event: Any, place: Place) -> str:
+        text = str(event.value)
+        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
+            self.problems.append(Problem("an escape of no character", place))
+        return text
+
     def _mark(self, event: Any) -> Place:
-        return self._at(event.start_mark.line, event.start_mark.column)
+        self.last = self._at(event.start_mark.line, event.start_mark.column)
+        return self.last
 
     def _at(self, line: int, column: int) -> Place:
         line = min(line, len(self.lines) - 1)
-        return _place(self.name, self.lines[line], line + 1, column + 1)
+        before = self.before if line == 0 else ""
+        return _place(self.name, before + self.lines[line], line + 1, len(before) + column + 1)

@@ -1,0 +1,155 @@
+"""What the scene's parts are built from: tracks as fields, rates, durations, mappings, choices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from render.errors import did_you_mean, shown
+from render.scene.faults import Fault, Loc
+from render.scene.tracks import Rule, Time, Track, parse_time, parse_track, track_schema
+
+MAX_SIDE = 16384
+LONGEST = 1e7
+"""Of a film, in seconds or frames; a bound on what is computed with, well above the scene's own."""
+MIN_SIDE = 16
+_RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9}|/[1-9][0-9]{0,5})?")
+
+
+@dataclass(frozen=True)
+class Keyframeable(Rule):
+    """Marks a field as a track within a rule: `Annotated[Track, Keyframeable(low=0)]`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda raw: parse_track(raw, self),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda track: track.raw),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return track_schema(self.motion)
+
+
+Weight = Annotated[Track, Keyframeable(-1e6, 1e6)]
+Zoom = Annotated[Track, Keyframeable(0.01, 100, motion=True, geometric=True)]
+Turn = Annotated[Track, Keyframeable(-1e5, 1e5, motion=True)]
+Shift = Annotated[Track, Keyframeable(-100, 100, motion=True)]
+Lean = Annotated[Track, Keyframeable(-0.9, 0.9, motion=True)]
+Place = Annotated[Track, Keyframeable(-100, 100)]
+Share = Annotated[Track, Keyframeable(0, 1)]
+Pixels = Annotated[Track, Keyframeable(0, MAX_SIDE)]
+
+
+def _fps(raw: Any) -> Fraction:
+    """24, 29.97 (the broadcast rate 30000/1001) or "30000/1001"."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise Fault("a rate is needed: 24, 29.97 or 30000/1001")
+    text = str(raw).strip()
+    if not _RATE.fullmatch(text):
+        raise Fault(f"{shown(raw)} is not a rate: 24, 29.97 or 30000/1001")
+    fps = Fraction(text)
+    if not 1 <= fps <= 1000:
+        raise Fault(f"{text} frames a second; a rate is from 1 to 1000")
+    broadcast = Fraction(round(fps) * 1000, 1001)
+    return broadcast if fps != broadcast and fps.denominator > 1 and abs(fps - broadcast) < Fraction(1, 200) else fps
+
+
+def _duration(raw: Any) -> Time:
+    """`10s` or a number of frames."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise Fault("a duration is needed: 10s, or a number of frames")
+    time = parse_time(str(raw))
+    if time.unit == "%" or not 0 < time.value <= LONGEST or (time.unit == "" and time.value != int(time.value)):
+        raise Fault(f"{shown(raw)} is not a duration: 10s, or a number of frames")
+    return time
+
+
+Fps = Annotated[
+    Fraction,
+    PlainValidator(_fps),
+    PlainSerializer(str),
+    WithJsonSchema({"type": ["number", "string"], "examples": [24, 29.97, "30000/1001"]}),
+]
+Duration = Annotated[
+    Time,
+    PlainValidator(_duration),
+    PlainSerializer(str),
+    WithJsonSchema({"type": ["integer", "string"], "examples": ["10s", 240]}),
+]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
+
+
+def parsed(default: Any, **options: Any) -> Any:
+    """A field whose default is written as in a scene file, and parsed like it."""
+    return Field(default, validate_default=True, **options)
+
+
+class Part(BaseModel):
+    """A mapping of the scene file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    def tracks(self, path: Loc = ()) -> Iterator[tuple[Loc, Track]]:
+        """Every track below, with the way to it."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for key, item in enumerate(value) if isinstance(value, tuple) else [(None, value)]:
+                here = (*path, name) if key is None else (*path, name, key)
+                if isinstance(item, Track):
+                    yield here, item
+                elif isinstance(item, Part):
+                    yield from item.tracks(here)
+
+
+class Choice(Part):
+    """A mapping of exactly one key, `{image: p.jpg}`; or that key as a word, `noise`, with its defaults."""
+
+    words: ClassVar[tuple[str, ...]] = ()
+    """The keys that may stand alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_key(cls, data: Any) -> Any:
+        known = list(cls.model_fields)
+        if isinstance(data, str):
+            if data not in cls.words:
+                raise Fault(f"unknown word {shown(data)}{did_you_mean(data, cls.words)}")
+            return {data: {}}
+        if isinstance(data, dict) and data.keys() <= set(known) and len(data) != 1:
+            raise Fault(f"exactly one of {', '.join(known)} belongs here, not {len(data)}")
+        return data
+
+    @property
+    def chosen(self) -> Any:
+        """What the one key holds."""
+        return next(value for name in type(self).model_fields if (value := getattr(self, name)) is not None)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        made = handler.resolve_ref_schema(handler(schema))
+        made.update(minProperties=1, maxProperties=1)
+        for name, field in made["properties"].items():
+            field.pop("default", None)
+            made["properties"][name] = {
+                **next((o for o in field.pop("anyOf", []) if o.get("type") != "null"), {}),
+                **field,
+            }
+        if not cls.words:
+            return made
+        return {"anyOf": [{"enum": list(cls.words)}, dict(made)], "description": made.get("description", "")}

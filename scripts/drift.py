@@ -1,0 +1,59 @@
+"""Do long films hold? Mean and contrast of 500 frames of zoom.yaml at 192x192, against frame 50's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+from render import frames, load
+
+FRAMES = 500
+REFERENCE = 50
+MEAN_TOLERANCE = 0.06
+CONTRAST_TOLERANCE = 0.25
+PLOT = Path("docs/drift.png")
+
+
+def main() -> None:
+    """Measures, prints, draws; exits 1 when a frame leaves the tolerance."""
+    scene = load("configs/zoom.yaml", [("--set", "duration", str(FRAMES))], scale=0.5)
+    means, contrasts = [], []
+    for index, frame in frames(scene):
+        means.append(float(frame.mean()))
+        contrasts.append(float(frame.std((2, 3)).mean()))
+        if index % 50 == 0:
+            print(f"frame {index:>4}: mean {means[-1]:.3f}, contrast {contrasts[-1]:.3f}", flush=True)
+    mean, contrast = means[REFERENCE], contrasts[REFERENCE]
+    low, high = min(means[REFERENCE:]) - mean, max(means[REFERENCE:]) - mean
+    least, most = (extreme(contrasts[REFERENCE:]) / contrast - 1 for extreme in (min, max))
+    print(f"mean {low:+.3f} to {high:+.3f} of frame {REFERENCE}'s (allowed {MEAN_TOLERANCE})")
+    print(f"contrast {least:+.1%} to {most:+.1%} of frame {REFERENCE}'s (allowed {CONTRAST_TOLERANCE:.0%})")
+    _draw(means, contrasts)
+    held = max(-low, high) <= MEAN_TOLERANCE and max(-least, most) <= CONTRAST_TOLERANCE
+    sys.exit(0 if held else 1)
+
+
+def _draw(means: list[float], contrasts: list[float]) -> None:
+    mpl.use("Agg")
+    figure, axes = plt.subplots(figsize=(7, 2.4), layout="constrained")
+    for values, label, tolerance in (
+        (means, "mean", MEAN_TOLERANCE),
+        (contrasts, "contrast", CONTRAST_TOLERANCE * contrasts[REFERENCE]),
+    ):
+        (line,) = axes.plot(values, label=label)
+        level = values[REFERENCE]
+        axes.fill_between(
+            [REFERENCE, len(values)], level - tolerance, level + tolerance, color=line.get_color(), alpha=0.1
+        )
+    axes.set(xlabel="frame", ylim=(0, 0.7), xlim=(0, len(means)))
+    axes.legend(loc="upper right", ncols=2)
+    PLOT.parent.mkdir(exist_ok=True)
+    figure.savefig(PLOT, dpi=110)
+    print(f"drawn to {PLOT}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Arithmetic on time: right where it is arithmetic, refused at the right character where it is not."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from render.scene import expressions
+from render.scene.faults import Fault
+from render.scene.tracks import Clock, Rule, parse_track
+
+T = np.linspace(0, 7.3, 50)
+NAMES = {"t": T, "frame": T * 24, "fps": np.asarray(24.0), "duration": np.asarray(10.0)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 + 2 * t - t / 4", lambda t: 1 + 2 * t - t / 4),
+        ("-2 ** 2 + 2 ** 3 ** 2", lambda t: -(2**2) + 2**9),
+        ("(t - 3) // 2 + (t - 3) % 2", lambda t: (t - 3) // 2 + (t - 3) % 2),
+        ("+t - -t", lambda t: 2 * t),
+        ("t ** 0.5", math.sqrt),
+        ("0x10 + 1e-2 + .5", lambda t: 16.51),
+        ("sin(tau * t / 4) + cos(pi * t)", lambda t: math.sin(math.tau * t / 4) + math.cos(math.pi * t)),
+        ("tan(t)", math.tan),
+        ("exp(-t) + log(t + 1) + sqrt(t)", lambda t: math.exp(-t) + math.log(t + 1) + math.sqrt(t)),
+        ("abs(t - 3) + floor(t) + ceil(t)", lambda t: abs(t - 3) + math.floor(t) + math.ceil(t)),
+        ("min(t, 3) - max(t, 4)", lambda t: min(t, 3) - max(t, 4)),
+        ("clamp(t, 2, 5)", lambda t: min(max(t, 2), 5)),
+        ("lerp(10, 20, t)", lambda t: 10 + 10 * t),
+        ("smoothstep(1, 3, t)", lambda t: (u := min(max((t - 1) / 2, 0), 1)) ** 2 * (3 - 2 * u)),
+        ("frame / fps + duration", lambda t: t + 10),
+        (" t + 1 ", lambda t: t + 1),
+        ("(t\n + 1)", lambda t: t + 1),
+    ],
+)  # fmt: skip
+def test_arithmetic_is_right(text: str, expected: Callable[[float], float]) -> None:
+    values = expressions.parse(text)(NAMES)
+    assert values == pytest.approx([expected(t) for t in T.tolist()], rel=1e-12, abs=1e-12)
+
+
+def test_a_constant_expression_has_a_value_at_every_frame() -> None:
+    assert expressions.parse("2 * 3")(NAMES).tolist() == [6.0] * len(T)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "says"),
+    [
+        ("2 * t.real", "t.real", "only numbers"),
+        ("2 * ().__class__", "().", "only numbers"),
+        ("1 + 'sin'(t)", "'sin'", "only numbers"),
+        ("sin('t')", "'t'", "only numbers"),
+        ("1 + t[0]", "t[0]", "only numbers"),
+        ("1 + max(*t, 1)", "*t", "only numbers"),
+        ("1 + sin(x=t)", "sin", "only numbers"),
+        ("0 * [x for x in t]", "[x", "only numbers"),
+        ("(lambda: 1)() + t", "(lambda", "only numbers"),
+        ("2 * (x := 1)", "x :=", "only numbers"),
+        ("1 + f'{t}'", "f'", "only numbers"),
+        ("1 + b'x'", "b'", "only numbers"),
+        ("1 + (t < 2)", "t < 2", "only numbers"),
+        ("1 + (t and 2)", "t and", "only numbers"),
+        ("1 + (2 if t else 3)", "2 if", "only numbers"),
+        ("1 + (not t)", "not t", "only numbers"),
+        ("1 + ~t", "~t", "only numbers"),
+        ("1 + (t @ t)", "t @", "only numbers"),
+        ("1 + True", "True", "only numbers"),
+        ("1 + None", "None", "only numbers"),
+        ("1 + 2j", "2j", "only numbers"),
+        ("1 + ...", "...", "only numbers"),
+        ("1 + {t}", "{t}", "only numbers"),
+        ("0 * __import__('os')", "'os'", "only numbers"),
+        ("0 * __import__(t)", "__import__", "unknown function '__import__'"),
+        ("0 * open(t)", "open", "unknown function 'open'"),
+        ("1 + __builtins__", "__builtins__", "unknown name '__builtins__'"),
+        ("1 + tua", "tua", "unknown name 'tua'; did you mean 'tau'?"),
+        ("1 + sn(t)", "sn", "unknown function 'sn'; did you mean 'sin'?"),
+        ("1 + (2 +\n foo)", "foo", "unknown name 'foo'"),
+        ("1 + sin(t, 2)", "sin", "sin takes 1 argument, not 2"),
+        ("1 + clamp(t)", "clamp", "clamp takes 3 arguments, not 1"),
+        ("1 + " + "9" * 400, "999", "large"),
+        ("t t", "t", "not arithmetic"),
+        ("import os", "import", "not arithmetic"),
+        ("1; 2", "; 2", "not arithmetic"),
+        ("t = 2", "", "not arithmetic"),
+        ("(t", "(t", "not arithmetic"),
+        ("", "", "not arithmetic"),
+        ("2 × t", "×", "not arithmetic"),
+        ("\0", "", "not arithmetic"),
+    ],
+)
+def test_what_is_not_arithmetic_is_refused_where_it_stands(text: str, at: str, says: str) -> None:
+    with pytest.raises(Fault) as caught:
+        expressions.parse(text)
+    assert says in str(caught.value)
+    assert text[caught.value.offset :].startswith(at)
+
+
+def test_a_function_without_arguments_is_not_suggested_for_itself() -> None:
+    with pytest.raises(Fault) as caught:
+        expressions.parse("12/min")  # meant as a unit
+    assert "did you mean 'min'" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["9**9**9**9", "2 ** (t * 1000)", "t ** -65", "t ** (0 / (t - t))"])
+def test_an_exponent_out_of_bounds_is_refused_at_once(text: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(Fault, match="an exponent beyond 64") as caught:
+        parse_track(text, Rule()).values(Clock(Fraction(24), 100))
+    assert time.monotonic() - begun < 0.5
+    assert text[: caught.value.offset].rstrip(" (").endswith("**")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["t+" * 5_000_000 + "t", "(" * 10_000_000, "9" * 10_000_000, "/" * 10_000_000, " " * 10_000_000, "-" * 10_000_000],
+    ids=["sum", "brackets", "digits", "slashes", "blanks", "signs"],
+)
+def test_ten_megabytes_are_refused_at_once(text: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(Fault, match="at most 1000 characters"):
+        parse_track(text, Rule(motion=True))
+    assert time.monotonic() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 400 + "t" + ")" * 400, "-" * 900 + "t", "t+" * 400 + "t", "sin(" * 150 + "t" + ")" * 150, "[" * 900],
+    ids=["brackets", "signs", "sum", "calls", "lists"],
+)
+def test_deep_nesting_is_refused(text: str) -> None:
+    with pytest.raises(Fault, match=r"nested deeper|not arithmetic"):
+        expressions.parse(text)
+
+
+def test_a_value_that_is_not_finite_gives_no_warning() -> None:
+    assert not np.isfinite(expressions.parse("log(-1) + 1 / 0 + exp(10000) + 1e308 * 10")(NAMES)).any()

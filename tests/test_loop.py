@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import skimage
+import torch
+
+from render import frames, load, loop
+from render.dream.networks import Network
+from render.errors import MissingError, UsageError
+from render.film import source
+from render.scene.model import Scene
+
+SCENE = """
+size: [64, 48]
+duration: 6
+seed: 3
+source: {noise: {grain: 8}}
+camera: {zoom: 1.05, rotate: 2}
+layers: [{layer: blocks.4}]
+dream: {octaves: 1, steps: 1, jitter: 4, first: {steps: 3}}
+"""
+
+
+def scene_of(folder: Path, text: str = SCENE, *sets: tuple[str, str]) -> Scene:
+    file = folder / "scene.yaml"
+    file.write_text(text)
+    return load(file, [("--set", key, value) for key, value in sets])
+
+
+def test_frames_are_images_and_come_in_order(tmp_path: Path) -> None:
+    found = list(frames(scene_of(tmp_path), device="cpu"))
+    assert [index for index, _ in found] == list(range(6))
+    for _, frame in found:
+        assert frame.shape == (1, 3, 48, 64)
+        assert frame.dtype == torch.float32
+        assert 0 <= frame.min() < frame.max() <= 1
+
+
+def test_a_frame_depends_only_on_the_frame_before_it(tmp_path: Path, network: Network) -> None:
+    scene = scene_of(tmp_path)
+    whole = [frame for _, frame in loop.frames(scene, network)]
+    resumed = [frame for _, frame in loop.frames(scene, network, start=3, canvas=whole[2].clone())]
+    assert all(torch.equal(a, b) for a, b in zip(whole[3:], resumed, strict=True))
+
+
+def test_frames_handed_out_are_not_changed_afterwards(tmp_path: Path, network: Network) -> None:
+    pairs = [(frame, frame.clone()) for _, frame in loop.frames(scene_of(tmp_path), network)]
+    assert all(torch.equal(frame, copy) for frame, copy in pairs)
+
+
+def test_the_first_frame_is_not_moved_or_graded(tmp_path: Path, network: Network) -> None:
+    picture = Path(skimage.__file__).parent / "data" / "coffee.png"
+    scene = scene_of(tmp_path, SCENE, ("source", f"{{image: {picture}}}"), ("dream.first.steps", "0"))
+    _, first = next(loop.frames(scene, network))
+    assert torch.equal(first, source.picture(picture, (64, 48)))
+
+
+def test_without_dream_camera_and_grade_the_film_stands_still(tmp_path: Path, network: Network) -> None:
+    scene = scene_of(tmp_path, SCENE, ("dream", "{steps: 0}"), ("camera", "{}"), ("grade.strength", "0"))
+    first, *others = (frame for _, frame in loop.frames(scene, network))
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_the_first_frame_is_dreamed_with_its_own_steps(tmp_path: Path, network: Network) -> None:
+    heard: list[tuple[int, int]] = []
+    run = loop.frames(scene_of(tmp_path), network, on_step=lambda octave, step, value: heard.append((octave, step)))
+    next(run)
+    assert heard == [(0, 0), (0, 1), (0, 2)]
+    next(run)
+    assert heard[3:] == [(0, 0)]
+
+
+def test_a_layer_of_weight_zero_changes_nothing(tmp_path: Path, network: Network) -> None:
+    def last(layers: str) -> torch.Tensor:
+        return list(loop.frames(scene_of(tmp_path, SCENE, ("layers", layers)), network))[-1][1]
+
+    assert torch.equal(last("[{layer: blocks.4}]"), last("[{layer: blocks.4}, {layer: blocks.9, weight: 0}]"))
+    assert not torch.equal(last("[{layer: blocks.4}]"), last("[{layer: blocks.4}, {layer: blocks.9, weight: 1}]"))
+
+
+@pytest.mark.parametrize("gradient", ["natural", "gaussian", "laplacian", "raw", "{natural: {power: 0.1}}"])
+def test_every_gradient_of_a_scene_makes_its_own_film(tmp_path: Path, network: Network, gradient: str) -> None:
+    def last(value: str) -> torch.Tensor:
+        return list(loop.frames(scene_of(tmp_path, SCENE, ("dream.gradient", value)), network))[-1][1]
+
+    assert not torch.equal(last(gradient), last("{natural: {power: 0.7}}"))
+
+
+def test_bfloat16_dreams_nearly_the_same(tmp_path: Path) -> None:
+    scene = scene_of(tmp_path, SCENE, ("duration", "1"))
+    ((_, exact),) = frames(scene, "cpu", "float32")
+    ((_, coarse),) = frames(scene, "cpu", "bfloat16")
+    assert not torch.equal(exact, coarse)
+    assert (exact - coarse).abs().mean() < 0.02
+
+
+def test_a_device_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    scene = scene_of(tmp_path)
+    missing = next((name for name in ("mps", "cuda") if not getattr(torch, name).is_available()), None)
+    if missing is None:
+        pytest.fail("a machine with both cuda and mps; extend this test")
+    with pytest.raises(MissingError, match=missing):
+        next(frames(scene, device=missing))
+    with pytest.raises(UsageError, match="did you mean 'cuda'"):
+        next(frames(scene, device="cudda"))
