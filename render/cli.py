@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import re
 import signal
 import sys
@@ -131,7 +132,8 @@ def main() -> NoReturn:
         arguments = ["--help"]
     if arguments[0] not in (*COMMANDS, "--help", "-h"):
         arguments.insert(0, "film")
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     as_json = "--json" in arguments
     try:
         _check_command(arguments)
@@ -163,6 +165,8 @@ def _check_command(arguments: list[str]) -> None:
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
+    """The first Ctrl-C ends tidily; the next one at once."""
+    signal.signal(number, lambda *_: os._exit(Interrupted.status))
     raise KeyboardInterrupt
 
 

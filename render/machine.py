@@ -29,6 +29,7 @@ class Machine:
         gpu = self.device.type == "cuda"
         return {
             "device": torch.cuda.get_device_name(self.device) if gpu else self.device.type,
+            "instructions": torch.backends.cpu.get_cpu_capability(),
             "precision": self.precision,
             "threads": torch.get_num_threads(),
         }

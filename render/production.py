@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +21,7 @@ from render.dream import networks
 from render.dream.networks import Network
 from render.errors import Interrupted, StorageError, UsageError
 from render.film import encoder, ffmpeg
-from render.film.checkpoint import Checkpoint
+from render.film.checkpoint import Checkpoint, forget
 from render.film.encoder import Format, Segment
 from render.film.files import replacing, sha256, storing
 from render.machine import Machine
@@ -28,7 +31,7 @@ from render.scene.model import Scene
 @dataclass(frozen=True)
 class Progress:
     """What `watch` hears after every frame: its index, the film's first frame and the one after its last, and the
-    objective after the frame's last step (None when nothing was asked for)."""
+    objective before the frame's last step (None when nothing was asked for)."""
 
     index: int
     first: int
@@ -45,6 +48,15 @@ class Film:
     fps: Fraction
     size: tuple[int, int]
     made: bool
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The frames between two checkpoints; those before the film's first lead up to it and are not `kept`."""
+
+    number: int
+    frames: range
+    kept: bool
 
 
 Watch = Callable[[Progress], None]
@@ -64,9 +76,8 @@ def render(
     `span` (first, one after last) makes only those frames of it. `overwrite` replaces another film at that path,
     `fresh` forgets what an earlier run left. Raises RenderError of every kind; Interrupted on Ctrl-C.
     """
-    assert scene.size is not None, "a loaded scene knows its size"
-    assert scene.output.path is not None, "a loaded scene knows its output"
-    assert scene.output.codec is not None, "a loaded scene knows its codec"
+    if scene.size is None or scene.output.path is None or scene.output.codec is None:
+        raise UsageError("the scene is not complete; load() makes it so")
     first, last = span or (0, scene.length)
     if not 0 <= first < last <= scene.length:
         raise UsageError(f"frames {first}:{last} are not within the film, 0:{scene.length}")
@@ -76,67 +87,62 @@ def render(
     network = networks.load(scene.network, chosen.device, chosen.dtype)
     target = Path(scene.output.path)
     identity = {**_identity(scene, network, chosen), "frames": [first, last]}
+    # A picture of a sequence is the same whichever frames are made with it.
     carried = {key: value for key, value in identity.items() if form.codec != "png" or key != "frames"}
-    finished = not overwrite and _stands(target, form, first, last, carried)
-    with Checkpoint(Path(f"{target}.parts"), identity, form.suffix, fresh) as checkpoint:
-        if not finished:
-            pieces = list(_pieces(first, last, scene.output.segment))
-            try:
-                _dream(scene, network, form, pieces, first, last, checkpoint, watch)
-            except KeyboardInterrupt:
-                raise Interrupted(_how_to_go_on(checkpoint, pieces, last)) from None
-            segments = [checkpoint.segment(n) for n, piece in enumerate(pieces) if piece.start >= first]
+    stands = _stands(target, form, first, last, carried, overwrite)
+    film = Film(target, last - first, scene.fps, scene.size, made=not stands)
+    folder = Path(f"{target}.parts")
+    if stands:
+        forget(folder, identity, form.suffix)
+        return film
+    pieces = _pieces(first, last, scene.output.segment)
+    with Checkpoint(folder, identity, form.suffix, fresh) as checkpoint:
+        try:
+            for progress in _dream(scene, network, pieces, form, checkpoint):
+                if watch is not None:
+                    watch(progress)
+            segments = [checkpoint.segment(piece.number) for piece in pieces if piece.kept]
             encoder.join(segments, target, form, json.dumps(carried, sort_keys=True), first, checkpoint.folder)
+        except KeyboardInterrupt:
+            raise Interrupted(_how_to_go_on(checkpoint, pieces)) from None
         checkpoint.remove()
-    return Film(target, last - first, scene.fps, scene.size, made=not finished)
+    return film
 
 
 def _dream(
-    scene: Scene,
-    network: Network,
-    form: Format,
-    pieces: list[range],
-    first: int,
-    last: int,
-    checkpoint: Checkpoint,
-    watch: Watch | None,
-) -> None:
-    """Dreams the pieces that are not done yet; those before `first` lead up to it and are not encoded."""
+    scene: Scene, network: Network, pieces: list[Piece], form: Format, checkpoint: Checkpoint
+) -> Iterator[Progress]:
+    """Dreams the pieces that are not done yet, keeping each as it is finished."""
     count, state = checkpoint.done()
     if count == len(pieces):
         return
     canvas = None if state is None else torch.from_numpy(state).to(network.device)
-    objective: list[Tensor] = []
+    values: list[Tensor] = []
     stream = loop.frames(
-        scene, network, pieces[count].start, canvas, on_step=lambda octave, step, value: objective.append(value)
+        scene, network, pieces[count].frames.start, canvas, on_step=lambda octave, step, value: values.append(value)
     )
-
-    def take(piece: range) -> Iterator[Tensor]:
-        for index, frame in islice(stream, len(piece)):
-            yield frame
-            if watch is not None:
-                watch(Progress(index, first, last, float(objective[-1]) if objective else None))
-            objective.clear()
-
-    for number, piece in enumerate(pieces[count:], count):
-        if piece.start < first:
-            for frame in take(piece):
-                canvas = frame
-        else:
-            with replacing(checkpoint.segment(number)) as temporary, Segment(temporary, form) as segment:
-                for frame in take(piece):
-                    segment.write(frame)
-                    canvas = frame
+    first = next(piece.frames.start for piece in pieces if piece.kept)
+    for piece in pieces[count:]:
+        with contextlib.ExitStack() as stack:
+            if piece.kept:
+                temporary = stack.enter_context(replacing(checkpoint.segment(piece.number)))
+                segment = stack.enter_context(Segment(temporary, form))
+            for index, canvas in islice(stream, len(piece.frames)):
+                if piece.kept:
+                    segment.write(canvas)
+                yield Progress(index, first, pieces[-1].frames.stop, float(values[-1]) if values else None)
+                values.clear()
+            if piece.kept:
                 segment.finish()
-        assert canvas is not None
-        checkpoint.keep(number, canvas.cpu().numpy())
+        assert canvas is not None, "a piece has frames"
+        checkpoint.keep(piece.number, canvas.cpu().numpy())
 
 
-def _pieces(first: int, last: int, length: int) -> Iterator[range]:
-    """The frames between checkpoints: up to `first`, then up to `last`, at most `length` at a time."""
-    for start, stop in ((0, first), (first, last)):
-        for begin in range(start, stop, length):
-            yield range(begin, min(begin + length, stop))
+def _pieces(first: int, last: int, length: int) -> list[Piece]:
+    """Up to `first`, then up to `last`, at most `length` frames at a time."""
+    starts = [*range(0, first, length), *range(first, last, length)]
+    stops = [*starts[1:], last]
+    return [Piece(n, range(*ends), ends[0] >= first) for n, ends in enumerate(zip(starts, stops, strict=True))]
 
 
 def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]:
@@ -147,23 +153,30 @@ def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]
         "source": None if picture is None else sha256(picture),
         "weights": network.sha256,
         "machine": chosen.describe(),
-        "versions": {"render": __version__, "torch": torch.__version__, "ffmpeg": ffmpeg.version()},
+        "versions": {
+            "render": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "ffmpeg": ffmpeg.version(),
+        },
     }
 
 
-def _stands(target: Path, form: Format, first: int, last: int, carried: dict[str, Any]) -> bool:
-    """Whether this very film is at the target already. Raises StorageError when something else is."""
+def _stands(target: Path, form: Format, first: int, last: int, carried: dict[str, Any], overwrite: bool) -> bool:
+    """Whether this very film is at the target already. Raises StorageError when something else is in the way."""
     files = [encoder.numbered(target, i) for i in range(first, last)] if form.codec == "png" else [target]
     with storing(target):
         there = [file for file in files if file.exists()]
     for file in there:
         if file.is_dir():
             raise StorageError(f"{file} is a folder, the film cannot be written there")
+    for file in there if not overwrite else []:
         if _carried(file) != carried:
             raise StorageError(
                 f"{file} exists and is another film; --overwrite replaces it, --output names another path"
             )
-    return len(there) == len(files)
+    return len(there) == len(files) and not overwrite
 
 
 def _carried(file: Path) -> dict[str, Any] | None:
@@ -173,7 +186,8 @@ def _carried(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def _how_to_go_on(checkpoint: Checkpoint, pieces: list[range], last: int) -> str:
+def _how_to_go_on(checkpoint: Checkpoint, pieces: list[Piece]) -> str:
     count, _ = checkpoint.done()
-    kept = pieces[count - 1].stop if count else 0
+    kept = pieces[count - 1].frames.stop if count else 0
+    last = pieces[-1].frames.stop
     return f"stopped; {kept} of {last} frames are safe in {checkpoint.folder}, the same command goes on from there"

@@ -9,6 +9,7 @@ A segment counts when its .json is there and agrees with both; that file is writ
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import json
@@ -24,6 +25,8 @@ from numpy.typing import NDArray
 from render.errors import StorageError, UsageError
 from render.film.files import TEMPORARY, sha256, write
 
+LOCK = "lock"
+LOCK_ATTEMPTS = 1000
 STATES_KEPT = 2
 """The last states are kept, one spare in case the newest turns out damaged."""
 
@@ -82,8 +85,11 @@ class Checkpoint:
             self._file(number - STATES_KEPT, ".npy").unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Takes the folder away; the film is finished."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Takes the folder away, its lock last; the film is finished."""
+        with contextlib.suppress(OSError):  # what cannot be removed does no harm
+            self._empty()
+            (self.folder / LOCK).unlink()
+            self.folder.rmdir()
 
     def _file(self, number: int, suffix: str) -> Path:
         return self.folder / f"{number:05d}{suffix}"
@@ -117,25 +123,54 @@ class Checkpoint:
 
     def _empty(self) -> None:
         for entry in self.folder.iterdir():
-            if entry.name != "lock":
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != LOCK:
                 entry.unlink()
 
 
+def forget(folder: Path, identity: Mapping[str, Any], suffix: str) -> None:
+    """Takes away what is left of a film that is finished, unless it is another film's. Raises StorageError."""
+    if folder.is_dir() and _read_json(folder / "film.json") in (None, identity):
+        with Checkpoint(folder, identity, suffix, fresh=False) as checkpoint:
+            checkpoint.remove()
+
+
 def _lock(folder: Path) -> int:
+    """The descriptor of the folder's lock file, ours alone. The folder is made; it may vanish while we try."""
+    file = folder / LOCK
+    for attempt in range(LOCK_ATTEMPTS):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            in_the_way = folder.is_symlink() or (folder.exists() and not folder.is_dir())
+            vanished = isinstance(error, FileNotFoundError | FileExistsError) and not in_the_way
+            if vanished and attempt < LOCK_ATTEMPTS - 1:
+                continue
+            raise StorageError(f"cannot write in {folder}: {error.strerror}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, file):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+                return descriptor
+            os.close(descriptor)  # the one before us has just removed it
+        except BlockingIOError:
+            owner = os.read(descriptor, 32).decode("ascii", "replace") or "unknown"
+            os.close(descriptor)
+            raise StorageError(f"{folder} is in use by another render, process {owner}") from None
+        except OSError as error:
+            os.close(descriptor)
+            raise StorageError(f"cannot lock {file}: {error.strerror}") from None
+    raise StorageError(f"{folder} is in use by other renders")
+
+
+def _is_at(descriptor: int, file: Path) -> bool:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StorageError(f"cannot write in {folder.parent}: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(descriptor, 32).decode("ascii", "replace") or "unknown"
-        os.close(descriptor)
-        raise StorageError(f"{folder} is in use by another render, process {owner}") from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
+        return os.path.samestat(os.fstat(descriptor), file.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

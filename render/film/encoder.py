@@ -34,7 +34,7 @@ BT709 = (
 
 @dataclass(frozen=True)
 class Codec:
-    """An ffmpeg encoder, its options, the pixels it is given and those it stores, and a segment's suffix."""
+    """An ffmpeg encoder, its options, the pixels it is given and those it stores and a segment's suffix."""
 
     encoder: str
     options: tuple[str, ...]
@@ -44,7 +44,13 @@ class Codec:
 
 
 CODECS = {
-    "h264": Codec("libx264", ("-preset", "medium", "-profile:v", "high"), "rgb24", "yuv420p", ".mp4"),
+    "h264": Codec(
+        "libx264",
+        ("-preset", "medium", "-profile:v", "high"),
+        "rgb24",
+        "yuv420p",
+        ".mp4",
+    ),
     "h265": Codec(
         "libx265",
         ("-preset", "medium", "-x265-params", "log-level=error:frame-threads=2", "-tag:v", "hvc1"),
@@ -78,9 +84,19 @@ class Format:
         return CODECS[self.codec].suffix
 
     @property
-    def timescale(self) -> str:
+    def timescale(self) -> int:
         """Ticks a second in which every frame lasts a whole number of them."""
-        return str(self.fps.numerator * max(1, 10000 // self.fps.numerator))
+        return self.fps.numerator * max(1, 10000 // self.fps.numerator)
+
+    @property
+    def timestamps(self) -> str:
+        """A bitstream filter that makes time exact, whatever the joining made of it.
+
+        A segment of one frame has no reordering and so another delay than its neighbours, and the joining counts in
+        microseconds; both would leave frames of uneven length.
+        """
+        ticks = self.timescale * self.fps.denominator // self.fps.numerator
+        return f"setts=pts=round(PTS/{ticks})*{ticks}:dts=STARTDTS+N*{ticks}:duration={ticks}"
 
     def check(self) -> None:
         """Raises MissingError when this machine cannot write the format."""
@@ -127,17 +143,19 @@ def join(segments: Sequence[Path], target: Path, form: Format, comment: str, fir
         for index, picture in enumerate(pictures, first):
             write(numbered(target, index), _with_comment(picture, comment), work)
         return
-    listing, metadata = work / "segments.txt", work / "metadata.txt"
-    write(listing, "".join(f"file '{segment.name}'\n" for segment in segments).encode())
-    write(metadata, (";FFMETADATA1\ncomment=" + re.sub(r"([=;#\\\n])", r"\\\1", comment) + "\n").encode())
+    write(work / "segments.txt", "".join(f"file '{segment.name}'\n" for segment in segments).encode())
+    write(work / "metadata.txt", f";FFMETADATA1\ncomment={_escaped(comment)}\n".encode())
+    # QuickTime's own comment ends after 32 kB; its newer metadata does not.
+    flags = "+faststart" + "+use_metadata_tags" * (target.suffix.lower() == ".mov")
     with replacing(target, work) as temporary:
         ffmpeg.run(
             *ffmpeg.QUIET,
-            *ffmpeg.LOCAL_ONLY, "-f", "concat", "-i", str(listing.absolute()),
-            *ffmpeg.LOCAL_ONLY, "-f", "ffmetadata", "-i", str(metadata.absolute()),
-            "-map", "0:v", "-map_metadata", "1", "-c", "copy",
-            "-fflags", "+bitexact", "-movflags", "+faststart", "-video_track_timescale", form.timescale,
-            str(temporary.absolute()),
+            *ffmpeg.LOCAL_ONLY, "-f", "concat", "-i", "segments.txt",
+            *ffmpeg.LOCAL_ONLY, "-f", "ffmetadata", "-i", "metadata.txt",
+            "-map", "0:v", "-map_metadata", "1", "-c", "copy", "-bsf:v", form.timestamps,
+            "-fflags", "+bitexact", "-movflags", flags, "-video_track_timescale", str(form.timescale),
+            temporary.name,
+            folder=work,
         )  # fmt: skip
 
 
@@ -148,7 +166,7 @@ def numbered(pattern: Path, index: int) -> Path:
 
 def comment_of(path: Path) -> str | None:
     """The comment that a film or picture carries, or None. Raises StorageError when it cannot be read."""
-    if path.suffix == ".png":
+    if path.suffix.lower() == ".png":
         try:
             texts = [data for kind, data, _ in _chunks(path.read_bytes(), 0) if kind == b"iTXt"]
         except OSError as error:
@@ -176,7 +194,7 @@ def _encode(form: Format) -> list[str]:
     quality = [] if form.crf is None else ["-crf", str(form.crf)]
     return [
         "-vf", BT709.format(pixels=codec.pixels), "-c:v", codec.encoder, *codec.options, *quality,
-        "-threads", ENCODER_THREADS, "-fflags", "+bitexact", "-video_track_timescale", form.timescale,
+        "-threads", ENCODER_THREADS, "-fflags", "+bitexact", "-video_track_timescale", str(form.timescale),
     ]  # fmt: skip
 
 
@@ -215,3 +233,8 @@ def carried(path: Path) -> dict[str, object] | None:
     except json.JSONDecodeError:
         return None
     return found if isinstance(found, dict) and "scene" in found else None
+
+
+def _escaped(comment: str) -> str:
+    """The text as ffmpeg's metadata files want it, a backslash before what means something there."""
+    return re.sub(r"([=;#\\\n])", r"\\\1", comment)

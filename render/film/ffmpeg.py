@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import IO
 
 import imageio_ffmpeg
@@ -23,9 +25,10 @@ LOCAL_ONLY = ("-protocol_whitelist", "file,pipe")
 def binary() -> str:
     """The ffmpeg that imageio-ffmpeg ships, or that IMAGEIO_FFMPEG_EXE names. Raises MissingError."""
     try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
+        found = str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:
         raise MissingError("ffmpeg is missing: pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE") from None
+    return str(Path(found).absolute()) if os.sep in found else found
 
 
 @lru_cache(maxsize=1)
@@ -42,11 +45,16 @@ def require_encoder(name: str) -> None:
         raise MissingError(f"{binary()} has no encoder {name}; set IMAGEIO_FFMPEG_EXE to an ffmpeg that has it")
 
 
-def run(*arguments: str) -> bytes:
-    """Runs ffmpeg to its end; what it wrote to standard output. Raises MissingError or StorageError."""
+def run(*arguments: str, folder: Path | None = None) -> bytes:
+    """Runs ffmpeg to its end, in `folder`; what it wrote to standard output. Raises MissingError or StorageError."""
     try:
         done = subprocess.run(
-            [binary(), *arguments], stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True, check=False
+            [binary(), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=folder,
+            start_new_session=True,
+            check=False,
         )
     except OSError as error:
         raise _missing(error) from None
@@ -116,7 +124,9 @@ def _missing(error: OSError) -> MissingError:
 
 
 def _failure(log: bytes, status: int) -> RenderError:
+    """The ends of the log, without what ffmpeg calls its parts: the cause, and what followed from it."""
     lines = log.decode("utf-8", "replace").strip().splitlines()
     if any("No space left on device" in line for line in lines):
         return StorageError("the disk is full; make room and run the same command again, it goes on")
-    return StorageError(f"ffmpeg failed: {lines[-1] if lines else f'it ended with status {status}'}")
+    reasons = [re.sub(r"^(\[[^\]]*\] )+", "", line) for line in dict.fromkeys([*lines[:1], *lines[-2:]])]
+    return StorageError(f"ffmpeg failed: {'; '.join(reasons) or f'it ended with status {status}'}")

@@ -31,7 +31,7 @@ def replacing(target: Path, folder: Path | None = None) -> Iterator[Path]:
             temporary.replace(target)
             _flush(target.parent)
     finally:
-        with storing(target):
+        with contextlib.suppress(OSError):  # a scrap more; the next run sweeps it
             temporary.unlink(missing_ok=True)
 
 

@@ -22,16 +22,22 @@ def noise(size: tuple[int, int], grain: float, contrast: float, color: float, se
 
     Blobs of `grain` pixels; values of standard deviation `contrast`; `color` from 0 (grey) to 1 (independent channels).
     """
-    width, height = size
-    rows, columns = (math.ceil(side / grain) + 2 for side in (height, width))
     random = np.random.default_rng((seed, 0x6E6F697365))
-    grey, colored = random.standard_normal((rows, columns, 1)), random.standard_normal((rows, columns, 3))
-    blobs = (math.sqrt(1 - color) * grey + math.sqrt(color) * colored).astype(np.float32)
-    smooth = cv2.resize(blobs, (math.ceil(columns * grain), math.ceil(rows * grain)), interpolation=cv2.INTER_CUBIC)
-    top, left = (smooth.shape[0] - height) // 2, (smooth.shape[1] - width) // 2
-    cut = smooth[top : top + height, left : left + width]
-    values = 0.5 + contrast * (cut - cut.mean()) / (cut.std() + 1e-12)
-    return _tensor(np.clip(values, 0, 1))
+    along_y, along_x = (_cubic(side, grain) for side in (size[1], size[0]))
+    cells = (along_y.shape[1], along_x.shape[1])
+    grey, colored = random.standard_normal((1, *cells)), random.standard_normal((3, *cells))
+    smooth = along_y @ (math.sqrt(1 - color) * grey + math.sqrt(color) * colored) @ along_x.T
+    values = 0.5 + contrast * (smooth - smooth.mean()) / (smooth.std() + 1e-12)
+    return _tensor(np.clip(values, 0, 1).astype(np.float32).transpose(1, 2, 0))
+
+
+def _cubic(side: int, grain: float) -> NDArray[np.float64]:
+    """The matrix, side x cells, that interpolates values `grain` pixels apart (Catmull & Rom 1974)."""
+    position = np.arange(side) / max(grain, 1) + 1
+    distance = np.abs(position[:, None] - np.arange(math.floor(position[-1]) + 3))
+    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+    return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
 def picture(path: Path, size: tuple[int, int]) -> Tensor:
@@ -59,6 +65,7 @@ def _read(path: Path) -> Picture:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise StorageError(f"cannot read the picture {path}: {error.strerror}") from None
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a picture, we say
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH) if data.size else None
     except cv2.error:

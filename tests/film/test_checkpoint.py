@@ -310,7 +310,7 @@ def test_a_file_where_the_folder_belongs_is_named(folder: Path) -> None:
 
 def test_an_unwritable_place_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match=rf"cannot write in {tmp_path / 'file'}: Not a directory"):
+    with pytest.raises(StorageError, match=rf"cannot write in {tmp_path / 'file' / 'film.mp4.parts'}: Not a directory"):
         opened(tmp_path / "file" / "film.mp4.parts")
 
 
