@@ -10,11 +10,16 @@ film = render(scene)                        # the finished film, at scene.output
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from render.api import frames, load
     from render.production import render
+
+# Before torch loads OpenMP: threads that wait sleep instead of spinning. Spinning is a little faster on an idle machine,
+# but beside any other busy program each step waits for whole time slices, and a frame takes ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 __all__ = ["frames", "load", "render"]

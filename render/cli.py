@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from render import __version__
-from render.errors import Interrupted, RenderError, StorageError, UsageError, did_you_mean, shown
+from render.errors import Interrupted, RenderError, StorageError, UsageError, closest, shown
 from render.progress import Display, say
 
 COMMANDS = ("film", "check", "schema", "layers")
@@ -159,9 +159,9 @@ def _report(as_json: bool, status: int, message: str) -> NoReturn:
 def _check_command(arguments: list[str]) -> None:
     """A mistyped command would be taken for a scene; say so when no such file is there."""
     word = arguments[1] if arguments[0] == "film" and len(arguments) > 1 else ""
-    hint = did_you_mean(word, COMMANDS)
-    if "did you mean" in hint and not Path(word).exists():
-        raise UsageError(f"{shown(word)} is neither a command nor a scene file{hint}")
+    meant = closest(word, COMMANDS)
+    if meant and not Path(word).exists():
+        raise UsageError(f"{shown(word)} is neither a command nor a scene file; did you mean '{meant}'?")
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

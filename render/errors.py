@@ -102,10 +102,16 @@ def shown(value: object) -> str:
     return f"'{text[:LONGEST_QUOTE]}…'" if len(text) > LONGEST_QUOTE else f"'{text}'"
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant."""
+    found = difflib.get_close_matches(word[:LONGEST_QUOTE], sorted(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'zoom'?"` when `word` is close to a known one; else the known ones; for an error's end."""
+    """`; did you mean 'zoom'?` when a known word is close, else the known ones: the end of an error's sentence."""
     names = sorted(known)
-    close = difflib.get_close_matches(word[:LONGEST_QUOTE], names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean '{close[0]}'?"
+    meant = closest(word, names)
+    if meant is not None:
+        return f"; did you mean '{meant}'?"
     return f"; known are {', '.join(names)}" if names else ""

@@ -34,7 +34,7 @@ BT709 = (
 
 @dataclass(frozen=True)
 class Codec:
-    """An ffmpeg encoder, its options, the pixels it is given and those it stores and a segment's suffix."""
+    """An ffmpeg encoder, its options, the pixels it is given, those it stores, and a segment's suffix."""
 
     encoder: str
     options: tuple[str, ...]

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from render.errors import Place, Problem, SceneError, StorageError, UsageError, did_you_mean, shown
+from render.errors import Place, Problem, SceneError, StorageError, UsageError, closest, did_you_mean, shown
 from render.scene import yaml
 from render.scene.faults import Fault, Faults, Loc
 from render.scene.fields import Choice
@@ -141,9 +141,9 @@ def _inside(path: Loc) -> str:
 
 def _hint(path: Loc) -> str:
     """For an unknown key: the sections it belongs in, or the known key that is like it."""
-    homes = [home for home in _homes(Scene, ()) if home[-1] == path[-1]]
+    homes = [home[:-1] for home in _homes(Scene, ()) if home[-1] == path[-1]]
     if homes:
-        return "; it belongs in " + " or ".join(f"'{_name(home[:-1])}'" for home in homes if len(home) > 1)
+        return "; it belongs " + " or ".join(f"in '{_name(home)}'" if home else "at the top" for home in homes)
     return did_you_mean(str(path[-1]), _fields(path[:-1]))
 
 
@@ -181,8 +181,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 def _neighbour(path: Path) -> str:
     """`; did you mean 'zoom.yaml'?` when a scene of nearly that name lies there."""
     try:
-        scenes = [file.name for file in path.parent.glob("*.y*ml")]
+        meant = closest(path.name, [file.name for file in path.parent.glob("*.y*ml")])
     except OSError:
         return ""
-    hint = did_you_mean(path.name, scenes)
-    return hint if "did you mean" in hint else ""
+    return f"; did you mean '{meant}'?" if meant else ""
