@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from render.api import frames, load
     from render.production import render
 
-# Before torch loads OpenMP: threads that wait sleep instead of spinning. Spinning is a little faster on an idle machine,
-# but beside any other busy program each step waits for whole time slices, and a frame takes ten times as long.
+# Before torch loads OpenMP: threads that wait sleep instead of spinning. Beside any other busy program a spinning
+# thread holds the core that the one it waits for needs, and a frame takes ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"

@@ -74,8 +74,12 @@ def film(
 
     span = None if frames is None else _span(frames)
     loaded = load(scene, _overrides(sets, output), scale)
-    if span is not None and output is None:
+    if scale != 1 and output is None:
+        loaded = loaded.titled(f"x{scale:g}")
+    if span is not None and output is None and loaded.output.codec != "png":
         loaded = loaded.titled(f"{span[0]}-{span[1]}")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     with Display(quiet, as_json) as display:
         made = render(loaded, device, precision, span, overwrite, fresh, display.frame)
     display.done(made)
@@ -133,7 +137,7 @@ def main() -> NoReturn:
     if arguments[0] not in (*COMMANDS, "--help", "-h"):
         arguments.insert(0, "film")
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, _stop)
     as_json = "--json" in arguments
     try:
         _check_command(arguments)
@@ -162,6 +166,12 @@ def _check_command(arguments: list[str]) -> None:
     meant = closest(word, COMMANDS)
     if meant and not Path(word).exists():
         raise UsageError(f"{shown(word)} is neither a command nor a scene file; did you mean '{meant}'?")
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    """Ends at once, while there is nothing to tidy; an exception could be swallowed by an import under way."""
+    os.write(2, b"render: stopped\n")
+    os._exit(Interrupted.status)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

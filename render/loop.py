@@ -38,8 +38,8 @@ def frames(
         if canvas is None:
             canvas = first_canvas(scene).to(network.device)
         else:
-            canvas = move(canvas, Move(*now.camera), scene.camera.border)
-            canvas = grade(canvas, *now.grade)
+            canvas = move(canvas, Move(**now.camera._asdict()), scene.camera.border)
+            canvas = grade(canvas, **now.grade._asdict())
         ascent = Ascent(now.octaves, scene.dream.octave_scale, now.steps, now.step_size, now.jitter, condition)
         canvas = dream(canvas, network, objective(scene, now), ascent, (scene.seed, index), on_step)
         yield index, canvas

@@ -104,7 +104,7 @@ def render(
             segments = [checkpoint.segment(piece.number) for piece in pieces if piece.kept]
             encoder.join(segments, target, form, json.dumps(carried, sort_keys=True), first, checkpoint.folder)
         except KeyboardInterrupt:
-            raise Interrupted(_how_to_go_on(checkpoint, pieces)) from None
+            raise Interrupted(_how_to_go_on(checkpoint, pieces, fresh)) from None
         checkpoint.remove()
     return film
 
@@ -148,8 +148,10 @@ def _pieces(first: int, last: int, length: int) -> list[Piece]:
 def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]:
     """All that the film's bytes depend on, in plain JSON; the film carries it."""
     picture = loop.picture(scene)
+    written = scene.model_dump(mode="json", exclude_none=True)
+    del written["output"]["path"]  # a film is the same under any name
     return {
-        "scene": scene.model_dump(mode="json", exclude_none=True),
+        "scene": written,
         "source": None if picture is None else sha256(picture),
         "weights": network.sha256,
         "machine": chosen.describe(),
@@ -186,8 +188,9 @@ def _carried(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def _how_to_go_on(checkpoint: Checkpoint, pieces: list[Piece]) -> str:
+def _how_to_go_on(checkpoint: Checkpoint, pieces: list[Piece], fresh: bool) -> str:
     count, _ = checkpoint.done()
     kept = pieces[count - 1].frames.stop if count else 0
     last = pieces[-1].frames.stop
-    return f"stopped; {kept} of {last} frames are safe in {checkpoint.folder}, the same command goes on from there"
+    again = "the same command" + " without --fresh" * fresh
+    return f"stopped; {kept} of {last} frames are safe in {checkpoint.folder}, {again} goes on from there"

@@ -9,18 +9,18 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from render import load, loop, render
 from render.dream import ascent
+from render.film import encoder
 from render.film.checkpoint import Checkpoint
 from render.film.encoder import Segment
 from render.production import Progress
 
-FRAMES = 48
+FRAMES = 100
 WARM_UP = 4
 """Frames left out: the first is dreamed longer, and the allocator and the kernels settle."""
 
@@ -56,6 +56,7 @@ def main() -> None:
         Segment.write = timed("encode", Segment.write)  # type: ignore[method-assign]
         Segment.finish = timed("encode", Segment.finish)  # type: ignore[method-assign]
         Checkpoint.keep = timed("checkpoint", Checkpoint.keep)  # type: ignore[method-assign]
+        encoder.join = timed("encode", encoder.join)
         frame_times, begun = [], time.perf_counter()
 
         def watch(progress: Progress) -> None:
@@ -68,11 +69,11 @@ def main() -> None:
             begun = now
 
         render(scene, watch=watch)
-    _print_table(f"{Path('configs/zoom.yaml')} at {scene.size}, {frames} frames", frame_times)
+        total = sum(frame_times) + time.perf_counter() - begun  # what follows the last frame counts as well
+    _print_table(f"configs/zoom.yaml at {scene.size}, {frames} frames", frame_times, total)
 
 
-def _print_table(title: str, frame_times: list[float]) -> None:
-    total = sum(frame_times) + spent["checkpoint"]  # the last checkpoint comes after the last frame
+def _print_table(title: str, frame_times: list[float], total: float) -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     print(f"{title}; {device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"median frame {1000 * statistics.median(frame_times):.0f} ms; mean {1000 * total / len(frame_times):.0f} ms")

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from render.errors import StorageError, UsageError
-from render.film.files import TEMPORARY, sha256, write
+from render.film.files import TEMPORARY, sha256, storing, write
 
 LOCK = "lock"
 LOCK_ATTEMPTS = 1000
@@ -40,9 +40,10 @@ class Checkpoint:
         self.suffix = suffix
         self._lock = _lock(folder)
         try:
-            if fresh:
-                self._empty()
-            self._claim(identity)
+            with storing(folder):
+                if fresh:
+                    self._empty()
+                self._claim(identity)
         except BaseException:
             self.close()
             raise
@@ -82,7 +83,8 @@ class Checkpoint:
         sums = {"segment": sha256(segment) if segment.exists() else None, "state": sha256(state_file)}
         _write_json(self._file(number, ".json"), sums)
         if number >= STATES_KEPT:
-            self._file(number - STATES_KEPT, ".npy").unlink(missing_ok=True)
+            with storing(self.folder):
+                self._file(number - STATES_KEPT, ".npy").unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Takes the folder away, its lock last; the film is finished."""
@@ -108,7 +110,8 @@ class Checkpoint:
 
     def _claim(self, identity: Mapping[str, Any]) -> None:
         for scrap in self.folder.glob(f"*{TEMPORARY}*"):
-            scrap.unlink(missing_ok=True)
+            if not scrap.is_dir():
+                scrap.unlink(missing_ok=True)
         file = self.folder / "film.json"
         found = _read_json(file)
         if found is None:
@@ -123,7 +126,7 @@ class Checkpoint:
 
     def _empty(self) -> None:
         for entry in self.folder.iterdir():
-            if entry.is_dir():
+            if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             elif entry.name != LOCK:
                 entry.unlink()

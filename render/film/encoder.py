@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import re
 import struct
 import zlib
@@ -139,7 +140,7 @@ def join(segments: Sequence[Path], target: Path, form: Format, comment: str, fir
     same disk. Raises StorageError.
     """
     if form.codec == "png":
-        pictures = (picture for segment in segments for picture in _split(segment.read_bytes()))
+        pictures = (picture for segment in segments for picture in _split(segment))
         for index, picture in enumerate(pictures, first):
             write(numbered(target, index), _with_comment(picture, comment), work)
         return
@@ -198,7 +199,7 @@ def _encode(form: Format) -> list[str]:
     ]  # fmt: skip
 
 
-def _chunks(pictures: bytes, start: int) -> Iterator[tuple[bytes, bytes, int]]:
+def _chunks(pictures: bytes | mmap.mmap, start: int) -> Iterator[tuple[bytes, bytes, int]]:
     """The type, the data and the end of each chunk of the PNG that begins at `start` (RFC 2083)."""
     position, kind = start + len(PNG_SIGNATURE), b""
     while kind != b"IEND" and position + 12 <= len(pictures):
@@ -208,13 +209,14 @@ def _chunks(pictures: bytes, start: int) -> Iterator[tuple[bytes, bytes, int]]:
         yield kind, data, position
 
 
-def _split(pictures: bytes) -> Iterator[bytes]:
+def _split(segment: Path) -> Iterator[bytes]:
     """The PNG files that stand one after the other in a segment."""
-    start = 0
-    while start < len(pictures):
-        *_, (_, _, end) = _chunks(pictures, start)
-        yield pictures[start:end]
-        start = end
+    with segment.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pictures:
+        start = 0
+        while start < len(pictures):
+            *_, (_, _, end) = _chunks(pictures, start)
+            yield pictures[start:end]
+            start = end
 
 
 def _with_comment(picture: bytes, comment: str) -> bytes:

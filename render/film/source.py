@@ -45,7 +45,8 @@ def picture(path: Path, size: tuple[int, int]) -> Tensor:
     image = _read(path)
     width, height = size
     scale = max(width / image.shape[1], height / image.shape[0])
-    if scale != 1:
+    spare = (image.shape[1] - width, image.shape[0] - height)
+    if not all(pixels in (0, 1) for pixels in spare):  # one pixel too many, of an odd side, is cut off
         sides = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
         kernel = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         image = np.clip(cv2.resize(image, sides, interpolation=kernel), 0, 1)

@@ -54,9 +54,17 @@ def warp_affine(image: Tensor, affine: Affine, border: Border) -> Tensor:
 
 def resample(image: Tensor, x: Coordinates, y: Coordinates, border: Border) -> Tensor:
     """The image (1x3xHxW) read at (x, y), each hxw in pixels of it: 1x3xhxw on the image's device."""
-    if image.device.type == "cpu":
-        return _resample_opencv(image, x, y, border)
-    return resample_torch(image, x, y, border)
+    body = _resample_opencv if image.device.type == "cpu" else resample_torch
+    return body(image, _near(x, image.shape[3], border), _near(y, image.shape[2], border), border)
+
+
+def _near(position: Coordinates, side: int, border: Border) -> Coordinates:
+    """The same places, brought to where OpenCV's 16-bit positions reach."""
+    if border == "wrap":
+        return np.mod(position, np.float32(side))
+    if border == "mirror":
+        return np.mod(position, np.float32(max(2 * side - 2, 1)))
+    return np.clip(position, np.float32(-2 * LOBES), np.float32(side + 2 * LOBES))
 
 
 def _resample_opencv(image: Tensor, x: Coordinates, y: Coordinates, border: Border) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def read(path: Path, overrides: Sequence[Override] = ()) -> Document:
     try:
         root = yaml.read(path)
     except StorageError as error:
-        raise StorageError(f"{error}{_neighbour(path)}") from None
+        raise StorageError(f"{error}{'' if os.path.lexists(path) else _neighbour(path)}") from None
     for option, key, text in overrides:
         root = _override(root, option, key, text)
     return Document(root, path)

@@ -29,7 +29,7 @@ MAX_SIDE = 16384
 LONGEST = 1e7
 """Of a film, in seconds or frames; a bound on what is computed with, well above the scene's own."""
 MIN_SIDE = 16
-_RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9}|/[1-9][0-9]{0,5})?")
+_RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3}|/[1-9][0-9]{0,5})?")
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,11 @@ class Choice(Part):
             if data not in cls.words:
                 raise Fault(f"unknown word {shown(data)}{did_you_mean(data, cls.words)}")
             return {data: {}}
-        if isinstance(data, dict) and data.keys() <= set(known) and len(data) != 1:
+        if not isinstance(data, dict) or not data.keys() <= set(known):
+            return data
+        if len(data) != 1:
             raise Fault(f"exactly one of {', '.join(known)} belongs here, not {len(data)}")
-        return data
+        return {key: {} if value is None and key in cls.words else value for key, value in data.items()}
 
     @property
     def chosen(self) -> Any:

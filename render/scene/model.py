@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 1_000_000
 MAX_GRAIN = 1024
-CONTAINERS: dict[str, tuple[Literal["h264", "h265", "prores", "png"], ...]] = {
+Codec = Literal["h264", "h265", "prores", "png"]
+CONTAINERS: dict[str, tuple[Codec, ...]] = {
     ".mp4": ("h264", "h265"),
     ".mov": ("h264", "h265", "prores"),
     ".png": ("png",),
@@ -185,7 +186,7 @@ class Output(Part):
 
     path: str | None = None
     """Ends in .mp4, .mov, or is a numbered sequence, `frames/%05d.png`; default: the scene's name and .mp4."""
-    codec: Literal["h264", "h265", "prores", "png"] | None = None
+    codec: Codec | None = None
     """Default: h264, or png for a sequence."""
     crf: int | None = Field(default=None, ge=0, le=51)
     """Quality of h264 (default 18) and h265 (default 20): lower is better and larger."""
@@ -219,7 +220,7 @@ class Output(Part):
         return self
 
     @property
-    def chosen_codec(self) -> Literal["h264", "h265", "prores", "png"]:
+    def chosen_codec(self) -> Codec:
         """The codec, by name or by what the path ends in."""
         return self.codec or CONTAINERS[_suffix(self.path or "film.mp4")][0]
 
@@ -385,12 +386,14 @@ class Scene(Part):
         return (self._document.folder(path) if self._document else Path()) / file
 
     def titled(self, title: str) -> Scene:
-        """The same scene, `title` in its film's name before the suffix; a sequence, numbered anyway, keeps its own."""
+        """The same scene, its film's name with `title` before the suffix, a sequence in a folder of that name."""
         path = Path(self.output.path or "")
-        if self.output.codec == "png":
-            return self
-        renamed = self.output.model_copy(update={"path": str(path.with_suffix(f".{title}{path.suffix}"))})
-        return self.model_copy(update={"output": renamed})
+        own = (
+            path.parent / title / path.name
+            if self.output.codec == "png"
+            else path.with_suffix(f".{title}{path.suffix}")
+        )
+        return self.model_copy(update={"output": self.output.model_copy(update={"path": str(own)})})
 
     def concrete(self, size: tuple[int, int], stem: str, scale: float) -> Scene:
         """The scene with size and output written out, and shrunk by `scale`: size, jitter and grain together.

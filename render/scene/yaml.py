@@ -98,7 +98,8 @@ def read(path: Path) -> Node:
     except ValueError:
         raise StorageError(f"{shown(path)} cannot be the name of a file") from None
     if len(data) > MAX_BYTES:
-        raise StorageError(f"{path} is too long for a scene, which has at most {MAX_BYTES} bytes")
+        start = Place(str(path), 1, 1, "")
+        raise SceneError([Problem(f"too long for a scene, which has at most {MAX_BYTES} bytes", start)])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

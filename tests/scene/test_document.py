@@ -13,7 +13,7 @@ from render.dream import networks
 from render.errors import Problem, RenderError, SceneError, StorageError, UsageError
 from render.scene import document
 from render.scene.document import Override
-from render.scene.model import Scene
+from render.scene.model import Noise, Scene
 
 LAYERS = networks.layer_names()
 BASE = """\
@@ -313,3 +313,12 @@ def test_choosing_another_source_replaces_the_one_in_the_file(tmp_path: Path) ->
     assert scene.dream.gradient.raw is None
     assert scene.dream.gradient.natural is not None
     assert scene.dream.gradient.natural.power == 0.1
+
+
+@pytest.mark.parametrize("choice", ["source: {noise: }", "source: noise", "dream: {gradient: {raw: }}"])
+def test_a_choice_without_its_numbers_has_its_defaults(choice: str, tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(f"{choice}\nlayers: [{{layer: a}}]\n")
+    scene = document.validate(document.read(file), {"efficientnet_lite0": ["a"]})
+    assert scene.source.chosen == Noise()
+    assert scene.dream.gradient.chosen is not None

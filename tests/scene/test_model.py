@@ -280,5 +280,5 @@ def test_a_scene_written_as_json_is_the_same_scene() -> None:
 def test_frames_of_a_film_are_named_before_its_suffix() -> None:
     named = scene(output={"path": "out/a.b.mp4"}).concrete((32, 32), "s", 1).titled("3-9")
     assert named.output.path == "out/a.b.3-9.mp4"
-    numbered = scene(output={"codec": "png"}).concrete((32, 32), "s", 1)
-    assert numbered.titled("3-9") == numbered
+    numbered = scene(output={"path": "out/%03d.png"}).concrete((32, 32), "s", 1)
+    assert numbered.titled("x0.5").output.path == "out/x0.5/%03d.png"

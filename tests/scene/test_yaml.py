@@ -152,7 +152,7 @@ def test_deep_nesting_is_refused_in_no_time(text: str, tmp_path: Path) -> None:
 def test_a_file_beyond_a_megabyte_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_bytes(b"#" * (yaml.MAX_BYTES + 1))
-    with pytest.raises(StorageError, match="at most 1000000 bytes"):
+    with pytest.raises(SceneError, match="at most 1000000 bytes"):
         yaml.read(file)
 
 
@@ -166,7 +166,7 @@ def test_a_stream_beyond_a_megabyte_is_not_read_to_its_end(tmp_path: Path) -> No
 
     writer = threading.Thread(target=write)
     writer.start()
-    with pytest.raises(StorageError, match="at most 1000000"):
+    with pytest.raises(SceneError, match="at most 1000000"):
         yaml.read(pipe)
     writer.join()
 
