@@ -17,6 +17,8 @@ from render.scene.faults import Fault, Faults, Loc
 from render.scene.fields import Choice
 from render.scene.model import Scene
 
+ROUNDS = 4
+"""More than a scene's checks have stages: keys and values, what depends on others, what depends on time."""
 Override = tuple[str, str, str]
 """The option it came by (`--set`), a dotted key, and a YAML text."""
 
@@ -59,17 +61,54 @@ def validate(document: Document, layers: Mapping[str, Sequence[str]]) -> Scene:
 
     Raises SceneError with all problems, in the order of the text.
     """
-    try:
-        scene = Scene.model_validate(document.root.plain(), context=layers)
-    except ValidationError as errors:
-        problems = [problem for error in errors.errors(include_url=False) for problem in _problems(document, error)]
-        raise SceneError(sorted(problems, key=_order)) from None
+    written = document.root.plain()
+    problems: list[Problem] = []
+    left_out: list[Loc] = []
+    # What is wrong is told and left out, so that what is wrong with the rest is told as well.
+    for _ in range(ROUNDS):
+        try:
+            scene = Scene.model_validate(written, context=layers)
+            scene.timeline  # noqa: B018  # evaluated for its errors, so that they come before frame 0
+            break
+        except ValidationError as errors:
+            for error in errors.errors(include_url=False):
+                for path, problem in _problems(document, error):
+                    if not any(gone[: len(path)] == path for gone in left_out):  # else it follows from leaving out
+                        problems.append(problem)
+                    left_out.append(path)
+                    _leave_out(written, path)
+            _complete(written, layers)
+        except Faults as faults:
+            problems += [_placed(document, fault) for fault in faults.faults]
+            break
+    if problems:
+        raise SceneError(sorted(problems, key=_order))
     scene._document = document
-    try:
-        scene.timeline  # noqa: B018  # evaluated for its errors, so that they come before frame 0
-    except Faults as faults:
-        raise SceneError([_placed(document, fault) for fault in faults.faults]) from None
     return scene
+
+
+def _complete(written: Any, layers: Mapping[str, Sequence[str]]) -> None:
+    """Puts layers that there are in the place of those that something was left out of; a scene cannot be without."""
+    if isinstance(written, dict):
+        asked = written.get("layers")
+        if not (
+            isinstance(asked, list) and asked and all(isinstance(each, dict) and "layer" in each for each in asked)
+        ):
+            network = written.get("network", Scene.model_fields["network"].default)
+            written["layers"] = [{"layer": name} for name in layers.get(network, ["any"])[:1]]
+
+
+def _leave_out(written: Any, path: Loc) -> None:
+    """Deletes the key that ends the path, or the last one on the way that is there; a list loses no items."""
+    holder, key = None, None
+    for step in path:
+        if isinstance(written, dict) and step in written:
+            holder, key = written, step
+        elif not (isinstance(written, list) and isinstance(step, int) and step < len(written)):
+            break
+        written = written[step]
+    if holder is not None:
+        del holder[key]
 
 
 def _override(root: yaml.Node, option: str, key: str, text: str) -> yaml.Node:
@@ -93,15 +132,17 @@ def _placed(document: Document, fault: Fault) -> Problem:
     return document.problem(str(fault), fault.path, fault.offset, fault.at_key)
 
 
-def _problems(document: Document, error: Any) -> list[Problem]:
-    """Pydantic's error in our words, at its place."""
+def _problems(document: Document, error: Any) -> Iterator[tuple[Loc, Problem]]:
+    """Pydantic's error in our words, at its place, with the way to what is wrong."""
     path: Loc = tuple(error["loc"])
     match error.get("ctx", {}).get("error"):
         case Fault() as fault:
-            return [_placed(document, fault.within(path))]
+            yield path + fault.path, _placed(document, fault.within(path))
         case Faults() as faults:
-            return [_placed(document, fault.within(path)) for fault in faults.faults]
-    return [_problem(document, error, path)]
+            for fault in faults.faults:
+                yield path + fault.path, _placed(document, fault.within(path))
+        case _:
+            yield path, _problem(document, error, path)
 
 
 def _problem(document: Document, error: Any, path: Loc) -> Problem:

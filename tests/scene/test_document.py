@@ -322,3 +322,24 @@ def test_a_choice_without_its_numbers_has_its_defaults(choice: str, tmp_path: Pa
     scene = document.validate(document.read(file), {"efficientnet_lite0": ["a"]})
     assert scene.source.chosen == Noise()
     assert scene.dream.gradient.chosen is not None
+
+
+def test_one_stage_of_checks_does_not_hide_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "size: [33, 33]\n"
+        "camera: {zom: 1, rotate: 1/t}\n"
+        "layers: [{layer: a, weight: {0s: 1, 3x: 2}}, {layer: b}]\n"
+        "output: {path: a.mp4, codec: png}\n"
+    )
+    with pytest.raises(SceneError) as caught:
+        document.validate(document.read(file), {"efficientnet_lite0": ["a"]})
+    told = [problem.message.split(";")[0] for problem in caught.value.problems]
+    assert told == [
+        "a film's sides are even",
+        "unknown key 'zom'",
+        "inf at frame 0 (0.00 s) is not a finite number",
+        "'3x' is not a time: a frame number, 2s, 50% or end",
+        "efficientnet_lite0 has no layer 'b'",
+        "png goes into .png, not into .mp4",
+    ]
