@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from render import loop, machine
-from render.dream import networks
+from render.dream import networks, registry
+from render.dream.anatomy import anatomy
 from render.dream.ascent import OnStep
+from render.dream.networks import Network
 from render.errors import StorageError, UsageError
 from render.film import source
+from render.machine import Machine
 from render.scene import document
-from render.scene.document import Override
+from render.scene.document import Document, Override
+from render.scene.layers import Known
 from render.scene.model import Scene
 
 DEFAULT_SIZE = (512, 512)
+
+
+class _Networks(Mapping[str, Known]):
+    """What a scene may name of each network, found out when it is asked for."""
+
+    def __getitem__(self, name: str) -> Known:
+        if name not in registry.names():
+            raise KeyError(name)
+        blueprint = registry.blueprint(name)
+        return Known(anatomy(name).layers, blueprint.classes, blueprint.trainings)
+
+    def __contains__(self, name: object) -> bool:
+        return name in registry.names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(registry.names())
+
+    def __len__(self) -> int:
+        return len(registry.names())
+
+
+NETWORKS = _Networks()
 
 
 def load(path: str | Path, overrides: Sequence[Override] = (), scale: float = 1.0) -> Scene:
     """The scene of a YAML file, checked and complete: size and output are written out.
 
     `overrides` are (option, dotted key, YAML text), such as ("--set", "camera.zoom", "1.02"). `scale` shrinks size,
-    jitter and grain together. Raises SceneError with everything that is wrong, StorageError for a missing file.
+    jitter and grain together. Raises SceneError with everything that is wrong, StorageError for files that are missing
+    or not what they should be.
     """
     if not 0 < scale <= 8:
         raise UsageError(f"a scale is above 0 and at most 8, not {scale:g}")
     written = document.read(Path(path), overrides)
-    scene = document.validate(written, networks.layer_names())
-    try:
-        natural_size = _natural_size(scene)
-    except StorageError as error:
-        raise StorageError(str(written.problem(str(error), ("source", "image")))) from None
-    return scene.concrete(scene.size or natural_size, Path(path).stem, scale)
+    scene = document.validate(written, NETWORKS)
+    _check_files(scene, written)
+    return scene.concrete(scene.size or _natural_size(scene), Path(path).stem, scale)
 
 
 def frames(
@@ -44,9 +68,34 @@ def frames(
     `device` is auto, cpu, cuda or mps; `precision` auto, float32 or bfloat16. `on_step` is called with the octave,
     the step and the objective after each step of ascent. Raises MissingError for what the machine lacks.
     """
-    chosen = machine.choose(device, precision)
-    network = networks.load(scene.network, chosen.device, chosen.dtype)
-    yield from loop.frames(scene, network, on_step=on_step)
+    yield from loop.frames(scene, network(scene, machine.choose(device, precision)), on_step=on_step)
+
+
+def network(scene: Scene, chosen: Machine, progress: bool = False) -> Network:
+    """The scene's network, on the machine; weights that are not here are downloaded, with a `progress` bar.
+
+    Raises MissingError when they cannot be, StorageError when they do not fit.
+    """
+    wanted = scene.network
+    file = None if wanted.weights is None else scene.locate(wanted.weights, ("network", "weights"))
+    return networks.load(wanted.name, chosen.device, chosen.dtype, file, wanted.training, progress)
+
+
+def _check_files(scene: Scene, written: Document) -> None:
+    """Raises StorageError with all that is wrong with the files that the scene names, and where it names them."""
+    problems = []
+    for path, name, mark in scene.files():
+        file = scene.locate(name, path)
+        try:
+            if mark.kind == "picture":
+                source.picture_size(file)
+            else:
+                networks.check_weights(scene.network.name, file)
+        except StorageError as error:
+            hint = "" if file.exists() else document.neighbour(file)
+            problems.append(str(written.problem(f"{error}{hint}", path)))
+    if problems:
+        raise StorageError("\n".join(problems))
 
 
 def _natural_size(scene: Scene) -> tuple[int, int]:

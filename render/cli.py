@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,7 +21,9 @@ from render import __version__
 from render.errors import Interrupted, RenderError, StorageError, UsageError, closest, shown
 from render.progress import Display, say
 
-COMMANDS = ("film", "check", "schema", "layers")
+COMMANDS = ("film", "check", "schema", "networks", "layers", "classes")
+PICTURES = ("png", "jpg")
+WIDEST = 1000
 
 app = typer.Typer(
     add_completion=False,
@@ -76,7 +78,7 @@ def film(
     loaded = load(scene, _overrides(sets, output), scale)
     if scale != 1 and output is None:
         loaded = loaded.titled(f"x{scale:g}")
-    if span is not None and output is None and loaded.output.codec != "png":
+    if span is not None and output is None and loaded.output.codec not in PICTURES:
         loaded = loaded.titled(f"{span[0]}-{span[1]}")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -109,21 +111,72 @@ def schema() -> None:
 
 @app.command()
 @guarded
-def layers(network: Annotated[str, typer.Argument(metavar="NETWORK")], as_json: Json = False) -> None:
-    """List the layers of a network that a scene can ask for."""
-    from render.dream.networks import layers as layers_of
+def networks(as_json: Json = False) -> None:
+    """List the networks there are, and whether their weights are on this machine."""
+    from render.dream import registry
 
-    rows = [vars(layer) for layer in layers_of(network)]
+    found = [registry.blueprint(name) for name in registry.names()]
     if as_json:
+        rows = [
+            {"name": each.name, "parameters": each.parameters, "accuracy": each.accuracy}
+            | {"megabytes": each.source.megabytes, "here": each.source.here}
+            for each in found
+        ]
         say(json.dumps(rows, indent=1))
         return
-    table = Table("layer", "kind", "channels", "stride", "receptive field", box=None)
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    console = Console()
-    with console.capture() as text:
-        console.print(table)
-    say(text.get().rstrip())
+    _say_table(
+        ("network", "parameters", "ImageNet top-1", "download", "here"),
+        (
+            (
+                each.name,
+                f"{each.parameters / 1e6:.1f} M",
+                f"{each.accuracy:.1f} %",
+                f"{each.source.megabytes:.0f} MB",
+                "yes" if each.source.here else "",
+            )
+            for each in found
+        ),
+    )
+
+
+@app.command()
+@guarded
+def layers(
+    network: Annotated[str, typer.Argument(metavar="NETWORK")],
+    everything: Annotated[bool, typer.Option("--all", help="Also what is inside the blocks.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the layers of a network that a scene can ask for: its blocks, or with --all whatever has a name."""
+    from render.dream.anatomy import anatomy
+
+    found = anatomy(network)
+    chosen = [found.layers[name] for name in (found.layers if everything else found.outline)]
+    if as_json:
+        fields = ("name", "kind", "channels", "stride", "receptive_field")
+        say(json.dumps([{field: getattr(layer, field) for field in fields} for layer in chosen], indent=1))
+        return
+    _say_table(
+        ("layer", "kind", "channels", "stride", "receptive field"),
+        (
+            (layer.name, layer.kind, layer.channels, layer.stride or "", layer.receptive_field or "everything")
+            for layer in chosen
+        ),
+    )
+
+
+@app.command()
+@guarded
+def classes(
+    network: Annotated[str, typer.Argument(metavar="NETWORK")] = "efficientnet_lite0", as_json: Json = False
+) -> None:
+    """List the classes that a network knows, by index and name."""
+    from render.dream.registry import blueprint
+
+    names = blueprint(network).classes
+    if as_json:
+        say(json.dumps(names, indent=1))
+    else:
+        _say_table(("index", "class"), enumerate(names))
 
 
 def main() -> NoReturn:
@@ -149,6 +202,21 @@ def main() -> NoReturn:
             _report(True, UsageError.status, "the command line is wrong; standard error says how")
         raise
     sys.exit(0)
+
+
+def _say_table(heads: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    """Prints columns as wide as they need to be, whatever the terminal; numbers stand on the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    numbers = [all(cell[:1].isdigit() or not cell for cell in column) for column in zip(*cells, strict=True)]
+    table = Table(box=None, pad_edge=False)
+    for head, number in zip(heads, numbers or [False] * len(heads), strict=True):
+        table.add_column(head, justify="right" if number else "left", no_wrap=True)
+    for row in cells:
+        table.add_row(*row)
+    console = Console(width=WIDEST, highlight=False)
+    with console.capture() as text:
+        console.print(table)
+    say("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def _report(as_json: bool, status: int, message: str) -> NoReturn:

@@ -94,6 +94,7 @@ class SceneError(RenderError):
 
 
 LONGEST_QUOTE = 60
+MOST_SUGGESTED = 5
 
 
 def shown(value: object) -> str:
@@ -108,10 +109,18 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'zoom'?` when a known word is close, else the known ones: the end of an error's sentence."""
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """`; did you mean 'zoom'?` when a known word is close: the end of an error's sentence.
+
+    Else the known words. Of very many, `otherwise` says how to list them; only those that contain the word are shown.
+    """
     names = sorted(known)
+    containing = [name for name in names if word and word.casefold() in name.casefold()]
+    if otherwise and containing:
+        return f"; there are {', '.join(shown(name) for name in containing[:MOST_SUGGESTED])}, {otherwise}"
     meant = closest(word, names)
     if meant is not None:
         return f"; did you mean '{meant}'?"
-    return f"; known are {', '.join(names)}" if names else ""
+    if not otherwise and names:
+        otherwise = f"known are {', '.join(names)}"
+    return f"; {otherwise}" if otherwise else ""

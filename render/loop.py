@@ -17,11 +17,11 @@ from render.dream.ascent import Ascent, OnStep, dream
 from render.dream.grade import grade
 from render.dream.gradients import Conditioner
 from render.dream.networks import Network
-from render.dream.objectives import Objective, layer
 from render.film import source
 from render.motion.camera import Move, move
 from render.scene import model
 from render.scene.model import Now, Scene
+from render.wishes import objective, wishes
 
 
 def frames(
@@ -32,7 +32,7 @@ def frames(
     `canvas` is the frame before `start`, which is all that a frame depends on beside the scene. `on_step` hears of
     every step of ascent. The tensors are not changed afterwards.
     """
-    condition = conditioner(scene.dream.gradient)
+    asked = wishes(scene, network)
     for index in range(start, scene.length):
         now = scene.at(index)
         if canvas is None:
@@ -40,8 +40,7 @@ def frames(
         else:
             canvas = move(canvas, Move(**now.camera._asdict()), scene.camera.border)
             canvas = grade(canvas, **now.grade._asdict())
-        ascent = Ascent(now.octaves, scene.dream.octave_scale, now.steps, now.step_size, now.jitter, condition)
-        canvas = dream(canvas, network, objective(scene, now), ascent, (scene.seed, index), on_step)
+        canvas = dream(canvas, network, objective(asked, now), ascent(scene, now), (scene.seed, index), on_step)
         yield index, canvas
 
 
@@ -62,17 +61,28 @@ def picture(scene: Scene) -> Path | None:
     return None if image is None else scene.locate(image, ("source", "image"))
 
 
-def objective(scene: Scene, now: Now) -> Objective:
-    """What a frame is asked for more of."""
-    terms = (weight * layer(each.layer) for weight, each in zip(now.weights, scene.layers, strict=True))
-    return sum(terms, Objective())
+def ascent(scene: Scene, now: Now) -> Ascent:
+    """How a frame is dreamed."""
+    how = scene.dream
+    return Ascent(
+        octave_scale=how.octave_scale,
+        steps=now.steps,
+        step_size=now.step_size,
+        last_step=how.last_step,
+        jitter=now.jitter,
+        scale=how.scale,
+        rotate=how.rotate,
+        momentum=how.momentum,
+        total_variation=how.total_variation,
+        condition=conditioner(how.gradient),
+    )
 
 
 def conditioner(gradient: model.Gradient) -> Conditioner:
     """The conditioner that the scene names."""
     match gradient.chosen:
-        case model.Natural(power=power, color=color):
-            return gradients.natural(power, color)
+        case model.Natural(power=power, color=color, lowest=lowest):
+            return gradients.natural(power, color, lowest)
         case model.Gaussian(sigma=sigma):
             return gradients.gaussian(sigma)
         case model.Laplacian(levels=levels):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,10 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor
 
-from render import __version__, loop, machine
-from render.dream import networks
+from render import __version__, api, loop, machine
 from render.dream.networks import Network
 from render.errors import Interrupted, StorageError, UsageError
 from render.film import encoder, ffmpeg
@@ -84,11 +85,11 @@ def render(
     form = Format(scene.output.codec, scene.fps, scene.size, scene.output.crf, scene.output.depth)
     form.check()
     chosen = machine.choose(device, precision)
-    network = networks.load(scene.network, chosen.device, chosen.dtype)
+    network = api.network(scene, chosen, progress=watch is not None and sys.stderr.isatty())
     target = Path(scene.output.path)
     identity = {**_identity(scene, network, chosen), "frames": [first, last]}
     # A picture of a sequence is the same whichever frames are made with it.
-    carried = {key: value for key, value in identity.items() if form.codec != "png" or key != "frames"}
+    carried = {key: value for key, value in identity.items() if not form.is_pictures or key != "frames"}
     stands = _stands(target, form, first, last, carried, overwrite)
     film = Film(target, last - first, scene.fps, scene.size, made=not stands)
     folder = Path(f"{target}.parts")
@@ -147,17 +148,17 @@ def _pieces(first: int, last: int, length: int) -> list[Piece]:
 
 def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]:
     """All that the film's bytes depend on, in plain JSON; the film carries it."""
-    picture = loop.picture(scene)
-    written = scene.model_dump(mode="json", exclude_none=True)
+    written = scene.model_dump(mode="json", exclude_none=True, by_alias=True)
     del written["output"]["path"]  # a film is the same under any name
     return {
         "scene": written,
-        "source": None if picture is None else sha256(picture),
+        "files": {".".join(map(str, path)): sha256(scene.locate(name, path)) for path, name, _ in scene.files()},
         "weights": network.sha256,
         "machine": chosen.describe(),
         "versions": {
             "render": __version__,
             "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
             "numpy": np.__version__,
             "opencv": cv2.__version__,
             "ffmpeg": ffmpeg.version(),
@@ -167,7 +168,7 @@ def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]
 
 def _stands(target: Path, form: Format, first: int, last: int, carried: dict[str, Any], overwrite: bool) -> bool:
     """Whether this very film is at the target already. Raises StorageError when something else is in the way."""
-    files = [encoder.numbered(target, i) for i in range(first, last)] if form.codec == "png" else [target]
+    files = [encoder.numbered(target, i) for i in range(first, last)] if form.is_pictures else [target]
     with storing(target):
         there = [file for file in files if file.exists()]
     for file in there:

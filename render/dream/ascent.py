@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from render.dream.gradients import TINY, Conditioner
+from render.dream.gradients import TINY, Conditioner, total_variation
 from render.dream.networks import Network
 from render.dream.objectives import Objective
+from render.dream.views import View, random_view
 
 SMALLEST_SIDE = 32
 """Pixels; a coarser octave is left out, the networks see nothing in it."""
@@ -23,15 +23,24 @@ OnStep = Callable[[int, int, Tensor], None]
 
 @dataclass(frozen=True)
 class Ascent:
-    """How to ascend: octaves `octave_scale` apart, steps in each of `step_size` (mean change of a value in [0, 1]),
-    shifts of up to `jitter` pixels, and the conditioner."""
+    """How to ascend.
 
-    octaves: int
+    Octaves are `octave_scale` apart, `steps` holds a number for each, the coarsest first. A step changes a value in
+    [0, 1] by `step_size` on average, an octave's last one by `last_step` times that, and sees the picture shifted by up
+    to `jitter` pixels, scaled by a factor in `scale` and turned by up to `rotate` degrees. Its direction is the
+    conditioned gradient, averaged with `momentum`, less `total_variation` times that of the total variation.
+    """
+
     octave_scale: float
-    steps: int
+    steps: tuple[int, ...]
     step_size: float
     jitter: int
     condition: Conditioner
+    last_step: float = 1.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    rotate: float = 0.0
+    momentum: float = 0.0
+    total_variation: float = 0.0
 
 
 def dream(
@@ -50,41 +59,67 @@ def dream(
     """
     if not objective.layers:
         return image
+    parts = objective.by_mask()
     detail = torch.zeros_like(image)
-    for octave, size in enumerate(octave_sizes(image.shape[2], image.shape[3], ascent)):
+    for octave, (size, steps) in enumerate(octaves(image.shape[2], image.shape[3], ascent)):
+        masks = [None if mask is None else _resize(mask, size) for mask, _ in parts]
         base = _resize(image, size)
-        x = base + _resize(detail, size)
-        for step in range(ascent.steps):
-            shift = _shift((*seed, octave, step), ascent.jitter)
-            gradient, value = _gradient(torch.roll(x, shift, (2, 3)), network, objective)
-            gradient = ascent.condition(torch.roll(gradient, (-shift[0], -shift[1]), (2, 3)))
-            x = (x + ascent.step_size * gradient / (gradient.abs().mean() + TINY)).clamp(0, 1)
+        x = base + _within_reach(_resize(detail, size), masks)
+        averages: list[Tensor] = []
+        for step in range(steps):
+            view = random_view((*seed, octave, step), size, ascent.jitter, ascent.scale, ascent.rotate)
+            gradients, value = _gradients(view.look(x), network, [part for _, part in parts], view)
+            conditioned = [ascent.condition(view.back(gradient)) for gradient in gradients]
+            averages = [
+                ascent.momentum * before + (1 - ascent.momentum) * now
+                for before, now in zip(averages or conditioned, conditioned, strict=True)
+            ]
+            size_now = ascent.step_size * (1 + (ascent.last_step - 1) * step / max(steps - 1, 1))
+            x = (x + size_now * _direction(x, averages, masks, ascent.total_variation)).clamp(0, 1)
             if on_step is not None:
                 on_step(octave, step, value)
         detail = x - base
     return x
 
 
-def octave_sizes(height: int, width: int, ascent: Ascent) -> list[tuple[int, int]]:
-    """(height, width) of each octave, coarsest first; the last is the picture's own."""
-    scales = [ascent.octave_scale**-o for o in reversed(range(1, ascent.octaves))]
-    coarse = [(round(height * s), round(width * s)) for s in scales]
-    return [size for size in coarse if min(size) >= SMALLEST_SIDE] + [(height, width)]
+def octaves(height: int, width: int, ascent: Ascent) -> list[tuple[tuple[int, int], int]]:
+    """((height, width), steps) of each octave, coarsest first; the last is the picture's own."""
+    found = []
+    for octave, steps in enumerate(ascent.steps, 1 - len(ascent.steps)):
+        scale = ascent.octave_scale**octave
+        size = (round(height * scale), round(width * scale))
+        if octave == 0 or min(size) >= SMALLEST_SIDE:
+            found.append((size, steps))
+    return found
 
 
-def _gradient(x: Tensor, network: Network, objective: Objective) -> tuple[Tensor, Tensor]:
-    """d objective / d x, float32, and the objective."""
+def _gradients(x: Tensor, network: Network, parts: Sequence[Objective], view: View) -> tuple[list[Tensor], Tensor]:
+    """d objective / d x for each part of it, float32, and the whole objective."""
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
-        value = objective(network.activations(x, objective.layers))
-    (gradient,) = torch.autograd.grad(value, x)
-    return gradient, value.detach()
+        activations = network.activations(x, frozenset().union(*(part.layers for part in parts)))
+        values = [part(activations, view) for part in parts]
+    last = len(values) - 1
+    gradients = [torch.autograd.grad(value, x, retain_graph=i < last)[0] for i, value in enumerate(values)]
+    return gradients, sum(values[1:], values[0]).detach()
 
 
-def _shift(seed: tuple[int, ...], jitter: int) -> tuple[int, int]:
-    """Rows and columns, each uniform in -jitter … jitter."""
-    down, right = np.random.default_rng(seed).integers(-jitter, jitter, size=2, endpoint=True)
-    return int(down), int(right)
+def _direction(x: Tensor, gradients: Sequence[Tensor], masks: Sequence[Tensor | None], smoothing: float) -> Tensor:
+    """Where to step: 1 on average, before masks take from it."""
+    total = sum(gradients[1:], gradients[0])
+    masked = (g if mask is None else mask * g for g, mask in zip(gradients, masks, strict=True))
+    direction = sum(masked, torch.zeros_like(x)) / (total.abs().mean() + TINY)
+    if smoothing:
+        direction = direction - _within_reach(smoothing * total_variation(x), masks)
+    return direction
+
+
+def _within_reach(x: Tensor, masks: Sequence[Tensor | None]) -> Tensor:
+    """Zero where all masks are black."""
+    given = [mask for mask in masks if mask is not None]
+    if len(given) < len(masks):
+        return x
+    return x * (torch.stack(given).amax(0) > 0)
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:

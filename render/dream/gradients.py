@@ -18,17 +18,18 @@ Conditioner = Callable[[Tensor], Tensor]
 
 # Square root of the covariance of ImageNet's colours (Olah et al. 2017, "Feature Visualization"; Lucid, color.py).
 COLOR_ROOT = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
-LOWEST_CYCLES_PER_SIDE = 4.0
 TINY = 1e-12
+FLAT = 1e-2
+"""Differences of neighbours, of values in [0, 1], below which total variation sees none."""
 
 
-def natural(power: float, color: float) -> Conditioner:
+def natural(power: float, color: float, lowest: float = 4.0) -> Conditioner:
     """Steepest ascent in a decorrelated Fourier basis, as one linear filter (after Lucid's parametrisation).
 
-    Divides the spectrum by f^(2·power), f in cycles per pixel and at least 4 a side, and mixes the colours by
+    Divides the spectrum by f^(2·power), f in cycles per pixel and at least `lowest` a side, and mixes the colours by
     (1 - color)·I + color·K, K the colour covariance scaled to trace 3. `power` and `color` in [0, 1].
     """
-    return partial(_natural, power=power, color=color)
+    return partial(_natural, power=power, color=color, lowest=lowest)
 
 
 def gaussian(sigma: float) -> Conditioner:
@@ -46,21 +47,32 @@ def raw() -> Conditioner:
     return lambda gradient: gradient
 
 
-def _natural(gradient: Tensor, power: float, color: float) -> Tensor:
+def total_variation(image: Tensor) -> Tensor:
+    """The gradient of the total variation Σ √(dx² + dy² + ε²) (Rudin, Osher & Fatemi 1992), shaped like the image.
+
+    Each value is between -4 and 4: it counts how many neighbours lie below it.
+    """
+    right = F.pad(image.diff(dim=3), (0, 1))
+    below = F.pad(image.diff(dim=2), (0, 0, 0, 1))
+    length = (right.square() + below.square() + FLAT**2).sqrt()
+    right, below = right / length, below / length
+    return F.pad(right, (1, 0))[..., :-1] - right + F.pad(below, (0, 0, 1, 0))[..., :-1, :] - below
+
+
+def _natural(gradient: Tensor, power: float, color: float, lowest: float) -> Tensor:
     height, width = gradient.shape[-2:]
-    spectrum = torch.fft.rfft2(gradient) * _spectral_weights(height, width, power, gradient.device)
+    spectrum = torch.fft.rfft2(gradient) * _spectral_weights(height, width, power, lowest, gradient.device)
     return torch.einsum(
         "ij,njhw->nihw", _color_mix(color, gradient.device), torch.fft.irfft2(spectrum, (height, width))
     )
 
 
 @lru_cache(maxsize=32)
-def _spectral_weights(height: int, width: int, power: float, device: torch.device) -> Tensor:
+def _spectral_weights(height: int, width: int, power: float, lowest: float, device: torch.device) -> Tensor:
     """f^(-2·power) on the half plane of `rfft2`: Hx(W/2+1)."""
     rows = torch.fft.fftfreq(height, device=device).unsqueeze(1)
     columns = torch.fft.rfftfreq(width, device=device).unsqueeze(0)
-    lowest = LOWEST_CYCLES_PER_SIDE / min(height, width)
-    return torch.hypot(rows, columns).clamp_min(lowest) ** (-2 * power)
+    return torch.hypot(rows, columns).clamp_min(lowest / min(height, width)) ** (-2 * power)
 
 
 @lru_cache(maxsize=32)

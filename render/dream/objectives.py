@@ -1,26 +1,36 @@
 """What a dream is asked for more of: small values that add, subtract and scale.
 
-0.8 * layer("blocks.10") + 0.2 * layer("blocks.4")
+0.8 * layer("blocks.10") + 0.2 * channels("blocks.4", [3, 17])
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
-Measure = Callable[[Tensor], Tensor]
-"""From a layer's activation (1xCxhxw) to how much of the wanted there is in it (a scalar)."""
+from render.dream.views import Place, View
+
+Measure = Callable[[Tensor, View], Tensor]
+"""From a layer's activation (1xCxhxw, or 1xC) for a view of the picture to how much of what is wanted there is."""
+
+ROWS = 2048
+"""So many places are compared with all of a guide's at a time."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """A weight times a measure of one layer's activation."""
+    """A weight times a measure of one layer's activation, and where in the picture it may change something.
+
+    `mask` is 1x1xHxW in [0, 1], None for everywhere.
+    """
 
     weight: float
     layer: str
     measure: Measure
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -34,9 +44,9 @@ class Objective:
         """The layers whose activations are needed; empty when there is nothing to ask for."""
         return frozenset(term.layer for term in self.terms)
 
-    def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
-        """The scalar float32 value, given the activation of every layer in `layers`."""
-        first, *rest = (term.weight * term.measure(activations[term.layer]) for term in self.terms)
+    def __call__(self, activations: Mapping[str, Tensor], view: View) -> Tensor:
+        """The scalar float32 value, given the activation of every layer in `layers` for a view of the picture."""
+        first, *rest = (term.weight * term.measure(activations[term.layer], view) for term in self.terms)
         return sum(rest, first)
 
     def __add__(self, other: Objective) -> Objective:
@@ -51,12 +61,65 @@ class Objective:
 
     __rmul__ = __mul__
 
+    def within(self, mask: Tensor) -> Objective:
+        """The same, but changing the picture only where the mask (1x1xHxW) is not black."""
+        return Objective(tuple(replace(term, mask=mask) for term in self.terms))
 
-def mean_square(activation: Tensor) -> Tensor:
-    """More of whatever is there (Mordvintsev et al. 2015), in float32 whatever the network runs in."""
-    return activation.float().square().mean()
+    def by_mask(self) -> list[tuple[Tensor | None, Objective]]:
+        """The parts that share a mask, with it."""
+        masks = {id(term.mask): term.mask for term in self.terms}
+        return [(mask, Objective(tuple(term for term in self.terms if term.mask is mask))) for mask in masks.values()]
 
 
 def layer(name: str) -> Objective:
-    """More of whatever the layer sees."""
-    return Objective((Term(1.0, name, mean_square),))
+    """More of whatever the layer sees (Mordvintsev et al. 2015)."""
+    return Objective((Term(1.0, name, lambda activation, view: mean_square(activation)),))
+
+
+def channels(name: str, indices: Sequence[int]) -> Objective:
+    """More of what these channels of the layer see."""
+
+    def measure(activation: Tensor, view: View) -> Tensor:
+        return mean_square(torch.stack([activation[:, index] for index in indices]))
+
+    return Objective((Term(1.0, name, measure),))
+
+
+def neuron(name: str, channel: int, place: Place) -> Objective:
+    """More of what one channel of the layer sees at one place of the picture, wherever that is in the view."""
+
+    def measure(activation: Tensor, view: View) -> Tensor:
+        seen = view.locate(place)
+        if seen is None:
+            return 0.0 * mean_square(activation[:, channel])
+        rows, columns = activation.shape[2:]
+        return mean_square(activation[:, channel, int(seen[1] * rows), int(seen[0] * columns)])
+
+    return Objective((Term(1.0, name, measure),))
+
+
+def logit(name: str, index: int) -> Objective:
+    """A higher score for a class; `name` is the layer of the scores."""
+    return Objective((Term(1.0, name, lambda activation, view: activation[:, index].float().mean()),))
+
+
+def guide(name: str, features: Tensor) -> Objective:
+    """More of what is in another picture, whose activation of the layer is `features`.
+
+    At every place the feature of the guide that matches best (the largest dot product) is asked for (Mordvintsev et al.
+    2015, `objective_guide`).
+    """
+    wanted = features.flatten(2)[0].float()
+
+    def measure(activation: Tensor, view: View) -> Tensor:
+        found = activation.flatten(2)[0].float()
+        with torch.no_grad():
+            best = torch.cat([(rows.T @ wanted).argmax(1) for rows in torch.split(found, ROWS, dim=1)])
+        return (found * wanted[:, best]).mean()
+
+    return Objective((Term(1.0, name, measure),))
+
+
+def mean_square(activation: Tensor) -> Tensor:
+    """In float32, whatever the network runs in."""
+    return activation.float().square().mean()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import mmap
 import re
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,14 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from render.errors import StorageError
-from render.film import ffmpeg
+from render.film import ffmpeg, pictures
 from render.film.files import replacing, write
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_KEYWORD = b"Comment"
 ENCODER_THREADS = "4"
 """Fixed, because x264's and x265's bytes depend on it."""
 
+JFIF = "scale=out_color_matrix=bt601:out_range=pc:flags=accurate_rnd+full_chroma_int+bicubic,format={pixels}"
 # Converts the pixels and tags them as well; -colorspace alone would only tag (ITU-R BT.709).
 BT709 = (
     "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int+bicubic,"
@@ -61,7 +57,11 @@ CODECS = {
     ),
     "prores": Codec("prores_ks", ("-profile:v", "hq", "-vendor", "apl0"), "rgb48le", "yuv422p10le", ".mov"),
     "png": Codec("png", (), "rgb24", "rgb24", ".pngs"),
+    "jpg": Codec("mjpeg", ("-q:v", "2", "-flags", "+bitexact"), "rgb24", "yuvj444p", ".jpgs"),
 }
+PICTURES = ("png", "jpg")
+"""Codecs whose film is a picture for each frame."""
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ class Format:
     def raw(self) -> str:
         """The pixel format that frames are handed to ffmpeg in."""
         return "rgb48le" if self.depth == 16 else CODECS[self.codec].raw
+
+    @property
+    def is_pictures(self) -> bool:
+        """Whether each frame is a file of its own."""
+        return self.codec in PICTURES
 
     @property
     def suffix(self) -> str:
@@ -136,13 +141,13 @@ def quantise(frame: Tensor, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16
 def join(segments: Sequence[Path], target: Path, form: Format, comment: str, first: int, work: Path) -> None:
     """The film of the segments, at `target`, carrying `comment`; nothing of it is seen until it is whole.
 
-    A sequence's target is a pattern, `frames/%05d.png`, numbered from `first`. `work` is a folder for scraps, on the
-    same disk. Raises StorageError.
+    The target of pictures is a pattern, `frames/%05d.png`, numbered from `first`, or one picture's name. `work` is a
+    folder for scraps, on the same disk. Raises StorageError.
     """
-    if form.codec == "png":
-        pictures = (picture for segment in segments for picture in _split(segment))
-        for index, picture in enumerate(pictures, first):
-            write(numbered(target, index), _with_comment(picture, comment), work)
+    if form.is_pictures:
+        found = (picture for segment in segments for picture in pictures.split(segment))
+        for index, picture in enumerate(found, first):
+            write(numbered(target, index), pictures.with_comment(picture, comment), work)
         return
     write(work / "segments.txt", "".join(f"file '{segment.name}'\n" for segment in segments).encode())
     write(work / "metadata.txt", f";FFMETADATA1\ncomment={_escaped(comment)}\n".encode())
@@ -167,13 +172,11 @@ def numbered(pattern: Path, index: int) -> Path:
 
 def comment_of(path: Path) -> str | None:
     """The comment that a film or picture carries, or None. Raises StorageError when it cannot be read."""
-    if path.suffix.lower() == ".png":
+    if path.suffix.lower() in PICTURE_SUFFIXES:
         try:
-            texts = [data for kind, data, _ in _chunks(path.read_bytes(), 0) if kind == b"iTXt"]
+            return pictures.comment_of(path.read_bytes())
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from None
-        text = texts[0] if texts else b""
-        return text.split(b"\0", 5)[-1].decode("utf-8") if text.startswith(PNG_KEYWORD + b"\0") else None
     printed = ffmpeg.run(*ffmpeg.QUIET, *ffmpeg.LOCAL_ONLY, "-i", str(path.absolute()), "-f", "ffmetadata", "-")
     found = re.search(r"^comment=((?:[^\\\n]|\\.)*)$", printed.decode("utf-8", "replace"), re.MULTILINE | re.DOTALL)
     return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else None
@@ -192,39 +195,13 @@ def _encode(form: Format) -> list[str]:
     if form.codec == "png":
         pixels = "rgb48be" if form.depth == 16 else "rgb24"
         return ["-c:v", codec.encoder, "-pix_fmt", pixels, "-f", "image2pipe"]
+    if form.codec == "jpg":
+        return ["-vf", JFIF.format(pixels=codec.pixels), "-c:v", codec.encoder, *codec.options, "-f", "image2pipe"]
     quality = [] if form.crf is None else ["-crf", str(form.crf)]
     return [
         "-vf", BT709.format(pixels=codec.pixels), "-c:v", codec.encoder, *codec.options, *quality,
         "-threads", ENCODER_THREADS, "-fflags", "+bitexact", "-video_track_timescale", str(form.timescale),
     ]  # fmt: skip
-
-
-def _chunks(pictures: bytes | mmap.mmap, start: int) -> Iterator[tuple[bytes, bytes, int]]:
-    """The type, the data and the end of each chunk of the PNG that begins at `start` (RFC 2083)."""
-    position, kind = start + len(PNG_SIGNATURE), b""
-    while kind != b"IEND" and position + 12 <= len(pictures):
-        (length,) = struct.unpack_from(">I", pictures, position)
-        kind, data = pictures[position + 4 : position + 8], pictures[position + 8 : position + 8 + length]
-        position += 12 + length
-        yield kind, data, position
-
-
-def _split(segment: Path) -> Iterator[bytes]:
-    """The PNG files that stand one after the other in a segment."""
-    with segment.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pictures:
-        start = 0
-        while start < len(pictures):
-            *_, (_, _, end) = _chunks(pictures, start)
-            yield pictures[start:end]
-            start = end
-
-
-def _with_comment(picture: bytes, comment: str) -> bytes:
-    """The PNG with an iTXt chunk after its header (RFC 2083 and its extensions, 4.2.3.3)."""
-    header = len(PNG_SIGNATURE) + 25
-    data = b"iTXt" + PNG_KEYWORD + b"\0\0\0\0\0" + comment.encode("utf-8")
-    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
-    return picture[:header] + chunk + picture[header:]
 
 
 def carried(path: Path) -> dict[str, object] | None:

@@ -42,22 +42,47 @@ def _cubic(side: int, grain: float) -> NDArray[np.float64]:
 
 def picture(path: Path, size: tuple[int, int]) -> Tensor:
     """A still, 1x3xHxW in [0, 1], scaled to cover the size and cut at the middle. Raises StorageError."""
+    return _tensor(_covering(_read(path), size))
+
+
+def mask(path: Path, size: tuple[int, int]) -> Tensor:
+    """A picture's brightness (ITU-R BT.601), 1x1xHxW in [0, 1], laid over the size as `picture` does."""
+    grey = cv2.cvtColor(_covering(_read(path), size), cv2.COLOR_RGB2GRAY)
+    return _tensor(grey[..., None].astype(np.float32))
+
+
+def fitted(path: Path, longest: int) -> Tensor:
+    """A whole still, 1x3xHxW in [0, 1], its longer side `longest` pixels or, when it has fewer, its own."""
     image = _read(path)
-    width, height = size
-    scale = max(width / image.shape[1], height / image.shape[0])
-    spare = (image.shape[1] - width, image.shape[0] - height)
-    if not all(pixels in (0, 1) for pixels in spare):  # one pixel too many, of an odd side, is cut off
-        sides = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
-        kernel = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        image = np.clip(cv2.resize(image, sides, interpolation=kernel), 0, 1)
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return _tensor(image[top : top + height, left : left + width])
+    scale = min(1.0, longest / max(image.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return _tensor(_resized(image, (width, height)))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
     """(width, height) of a still, upright. Raises StorageError."""
     height, width = _read(path).shape[:2]
     return width, height
+
+
+def _covering(image: Picture, size: tuple[int, int]) -> Picture:
+    """The middle of a picture, scaled to cover (width, height)."""
+    width, height = size
+    scale = max(width / image.shape[1], height / image.shape[0])
+    spare = (image.shape[1] - width, image.shape[0] - height)
+    if not all(pixels in (0, 1) for pixels in spare):  # one pixel too many, of an odd side, is cut off
+        sides = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
+        image = _resized(image, sides)
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]
+
+
+def _resized(image: Picture, sides: tuple[int, int]) -> Picture:
+    if sides == (image.shape[1], image.shape[0]):
+        return image
+    kernel = cv2.INTER_AREA if sides[0] < image.shape[1] else cv2.INTER_CUBIC
+    resized: Picture = np.clip(cv2.resize(image, sides, interpolation=kernel), 0, 1)
+    return resized
 
 
 def _read(path: Path) -> Picture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from render.errors import Place, Problem, SceneError, StorageError, UsageError, closest, did_you_mean, shown
 from render.scene import yaml
 from render.scene.faults import Fault, Faults, Loc
-from render.scene.fields import Choice
+from render.scene.fields import Choice, keys
+from render.scene.layers import Catalogue
 from render.scene.model import Scene
 
 ROUNDS = 4
@@ -50,14 +51,14 @@ def read(path: Path, overrides: Sequence[Override] = ()) -> Document:
     try:
         root = yaml.read(path)
     except StorageError as error:
-        raise StorageError(f"{error}{'' if os.path.lexists(path) else _neighbour(path)}") from None
+        raise StorageError(f"{error}{'' if os.path.lexists(path) else neighbour(path, '*.y*ml')}") from None
     for option, key, text in overrides:
         root = _override(root, option, key, text)
     return Document(root, path)
 
 
-def validate(document: Document, layers: Mapping[str, Sequence[str]]) -> Scene:
-    """The Scene of a document; `layers` are the layers of every network there is.
+def validate(document: Document, catalogue: Catalogue) -> Scene:
+    """The Scene of a document, checked against the networks of the catalogue.
 
     Raises SceneError with all problems, in the order of the text.
     """
@@ -67,7 +68,8 @@ def validate(document: Document, layers: Mapping[str, Sequence[str]]) -> Scene:
     # What is wrong is told and left out, so that what is wrong with the rest is told as well.
     for _ in range(ROUNDS):
         try:
-            scene = Scene.model_validate(written, context=layers)
+            unknown = any(path in (("network",), ("network", "name")) for path in left_out)
+            scene = Scene.model_validate(written, context=None if unknown else catalogue)
             scene.timeline  # noqa: B018  # evaluated for its errors, so that they come before frame 0
             break
         except ValidationError as errors:
@@ -77,7 +79,7 @@ def validate(document: Document, layers: Mapping[str, Sequence[str]]) -> Scene:
                         problems.append(problem)
                     left_out.append(path)
                     _leave_out(written, path)
-            _complete(written, layers)
+            _complete(written, catalogue)
         except Faults as faults:
             problems += [_placed(document, fault) for fault in faults.faults]
             break
@@ -87,15 +89,21 @@ def validate(document: Document, layers: Mapping[str, Sequence[str]]) -> Scene:
     return scene
 
 
-def _complete(written: Any, layers: Mapping[str, Sequence[str]]) -> None:
+def _complete(written: Any, catalogue: Catalogue) -> None:
     """Puts layers that there are in the place of those that something was left out of; a scene cannot be without."""
-    if isinstance(written, dict):
-        asked = written.get("layers")
-        if not (
-            isinstance(asked, list) and asked and all(isinstance(each, dict) and "layer" in each for each in asked)
-        ):
-            network = written.get("network", Scene.model_fields["network"].default)
-            written["layers"] = [{"layer": name} for name in layers.get(network, ["any"])[:1]]
+    if not isinstance(written, dict):
+        return
+    asked = written.get("layers")
+    if (
+        isinstance(asked, list)
+        and asked
+        and all(isinstance(each, dict) and each.keys() & {"layer", "class"} for each in asked)
+    ):
+        return
+    network = written.get("network", Scene.model_fields["network"].default)
+    name = network.get("name") if isinstance(network, dict) else network
+    known = catalogue[name].layers if isinstance(name, str) and name in catalogue else ["any"]
+    written["layers"] = [{"layer": next(iter(known))}]
 
 
 def _leave_out(written: Any, path: Loc) -> None:
@@ -191,15 +199,15 @@ def _hint(path: Loc) -> str:
 
 def _homes(model: type[BaseModel], path: Loc) -> Iterator[Loc]:
     """The way to every key of a scene."""
-    for name, field in model.model_fields.items():
-        yield (*path, name)
+    for key, field in keys(model).items():
+        yield (*path, key)
         for part in _models(field.annotation):
-            yield from _homes(part, (*path, name))
+            yield from _homes(part, (*path, key))
 
 
 def _fields(path: Loc) -> list[str]:
     """The keys that the mapping at `path` may have."""
-    return [name for model in _models_at(path) for name in model.model_fields]
+    return [key for model in _models_at(path) for key in keys(model)]
 
 
 def _models_at(path: Loc) -> list[type[BaseModel]]:
@@ -207,8 +215,8 @@ def _models_at(path: Loc) -> list[type[BaseModel]]:
     models: list[type[BaseModel]] = [Scene]
     for step in path:
         if isinstance(step, str):
-            fields = [model.model_fields[step] for model in models if step in model.model_fields]
-            models = [part for field in fields for part in _models(field.annotation)]
+            fields = [keys(model).get(step) for model in models]
+            models = [part for field in fields if field is not None for part in _models(field.annotation)]
     return models
 
 
@@ -220,10 +228,10 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(argument)
 
 
-def _neighbour(path: Path) -> str:
-    """`; did you mean 'zoom.yaml'?` when a scene of nearly that name lies there."""
+def neighbour(path: Path, pattern: str = "*") -> str:
+    """`; did you mean 'zoom.yaml'?` when a file of nearly that name lies there."""
     try:
-        meant = closest(path.name, [file.name for file in path.parent.glob("*.y*ml")])
-    except OSError:
+        meant = closest(path.name, [file.name for file in path.parent.glob(pattern)])
+    except (OSError, ValueError):
         return ""
     return f"; did you mean '{meant}'?" if meant else ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -19,16 +19,18 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from render.errors import did_you_mean, shown
-from render.scene.faults import Fault, Loc
+from render.scene.faults import Fault, Faults, Loc
 from render.scene.tracks import Rule, Time, Track, parse_time, parse_track, track_schema
 
 MAX_SIDE = 16384
 LONGEST = 1e7
 """Of a film, in seconds or frames; a bound on what is computed with, well above the scene's own."""
 MIN_SIDE = 16
+Parsed = TypeVar("Parsed")
 _RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3}|/[1-9][0-9]{0,5})?")
 
 
@@ -46,7 +48,60 @@ class Keyframeable(Rule):
         return track_schema(self.motion)
 
 
-Weight = Annotated[Track, Keyframeable(-1e6, 1e6)]
+@dataclass(frozen=True)
+class KeyframeableTogether(Keyframeable):
+    """Marks a field as a track, or a list of them: `Annotated[Track | tuple[Track, ...], KeyframeableTogether()]`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._parsed,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: [track.raw for track in value] if isinstance(value, tuple) else value.raw
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [track_schema(self.motion), {"type": "array", "items": track_schema(self.motion)}]}
+
+    def _parsed(self, raw: Any) -> Track | tuple[Track, ...]:
+        return (
+            parsed_each(raw, lambda item: parse_track(item, self)) if isinstance(raw, list) else parse_track(raw, self)
+        )
+
+
+@dataclass(frozen=True)
+class NamesFile:
+    """Marks a field that holds a file's path: `Annotated[str | None, NamesFile("picture")]`."""
+
+    kind: Literal["picture", "weights"]
+
+
+@dataclass(frozen=True)
+class OneOrMore:
+    """Marks a field as a tuple that may be written as one value: `Annotated[tuple[int, ...], OneOrMore(int_of, {…})]`.
+
+    `item` parses a value or raises Fault, `schema` is its JSON Schema.
+    """
+
+    item: Callable[[Any], Any]
+    schema: dict[str, Any] = field(hash=False)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._parsed)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [self.schema, {"type": "array", "items": self.schema, "minItems": 1}]}
+
+    def _parsed(self, raw: Any) -> tuple[Any, ...]:
+        if raw == []:
+            raise Fault("at least one is needed")
+        return parsed_each(raw, self.item) if isinstance(raw, list | tuple) else (self.item(raw),)
+
+
+Weight = Annotated[Track | tuple[Track, ...], KeyframeableTogether(-1e6, 1e6)]
+Picture = Annotated[str | None, NamesFile("picture")]
+Fractional = Annotated[float, Field(ge=0, le=1)]
+Growth = Annotated[float, Field(ge=0.25, le=4)]
 Zoom = Annotated[Track, Keyframeable(0.01, 100, motion=True, geometric=True)]
 Turn = Annotated[Track, Keyframeable(-1e5, 1e5, motion=True)]
 Shift = Annotated[Track, Keyframeable(-100, 100, motion=True)]
@@ -95,6 +150,27 @@ Duration = Annotated[
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 
 
+def parsed_each(items: Iterable[Any], parse: Callable[[Any], Parsed]) -> tuple[Parsed, ...]:
+    """Every item of a list, parsed. Raises Faults with the ways to all that is wrong."""
+    found: list[Parsed] = []
+    faults: list[Fault] = []
+    for i, item in enumerate(items):
+        try:
+            found.append(parse(item))
+        except Fault as fault:
+            faults.append(fault.within((i,)))
+        except Faults as several:
+            faults += [fault.within((i,)) for fault in several.faults]
+    if faults:
+        raise Faults(faults)
+    return tuple(found)
+
+
+def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a part by the keys they have in a scene file."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
+
+
 def parsed(default: Any, **options: Any) -> Any:
     """A field whose default is written as in a scene file, and parsed like it."""
     return Field(default, validate_default=True, **options)
@@ -107,14 +183,45 @@ class Part(BaseModel):
 
     def tracks(self, path: Loc = ()) -> Iterator[tuple[Loc, Track]]:
         """Every track below, with the way to it."""
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            for key, item in enumerate(value) if isinstance(value, tuple) else [(None, value)]:
-                here = (*path, name) if key is None else (*path, name, key)
-                if isinstance(item, Track):
-                    yield here, item
-                elif isinstance(item, Part):
-                    yield from item.tracks(here)
+        for here, value, _ in self._values(path):
+            if isinstance(value, Track):
+                yield here, value
+            elif isinstance(value, Part):
+                yield from value.tracks(here)
+
+    def files(self, path: Loc = ()) -> Iterator[tuple[Loc, str, NamesFile]]:
+        """Every file that is named below, with the way to it and what it is for."""
+        for here, value, info in self._values(path):
+            mark = next((mark for mark in info.metadata if isinstance(mark, NamesFile)), None)
+            if mark is not None and value is not None:
+                yield here, value, mark
+            elif isinstance(value, Part):
+                yield from value.files(here)
+
+    def _values(self, path: Loc) -> Iterator[tuple[Loc, Any, FieldInfo]]:
+        """What each key holds, and each item of a list."""
+        for name, info in type(self).model_fields.items():
+            here, value = (*path, info.alias or name), getattr(self, name)
+            if isinstance(value, tuple):
+                yield from (((*here, i), item, info) for i, item in enumerate(value))
+            else:
+                yield here, value, info
+
+
+class Named(Part):
+    """A mapping, or the value of its key `name` alone: `googlenet`, or `{name: googlenet, weights: my.pth}`."""
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        made = handler.resolve_ref_schema(handler(schema))
+        return {"anyOf": [{"type": "string"}, dict(made)], "description": made.get("description", "")}
 
 
 class Choice(Part):
@@ -146,11 +253,11 @@ class Choice(Part):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         made = handler.resolve_ref_schema(handler(schema))
         made.update(minProperties=1, maxProperties=1)
-        for name, field in made["properties"].items():
-            field.pop("default", None)
+        for name, info in made["properties"].items():
+            info.pop("default", None)
             made["properties"][name] = {
-                **next((o for o in field.pop("anyOf", []) if o.get("type") != "null"), {}),
-                **field,
+                **next((o for o in info.pop("anyOf", []) if o.get("type") != "null"), {}),
+                **info,
             }
         if not cls.words:
             return made

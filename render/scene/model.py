@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from render.errors import UsageError, did_you_mean, shown
+from render.errors import UsageError, shown
 from render.scene.faults import Fault, Faults, Loc
 from render.scene.fields import (
     MAX_SIDE,
@@ -18,33 +17,31 @@ from render.scene.fields import (
     Choice,
     Duration,
     Fps,
+    Growth,
     Lean,
+    OneOrMore,
     Part,
+    Picture,
     Pixels,
     Place,
     Share,
     Shift,
     Side,
     Turn,
-    Weight,
     Zoom,
     parsed,
+    parsed_each,
 )
-from render.scene.tracks import Clock, Values
+from render.scene.layers import Known, Layer, Network
+from render.scene.output import PICTURES, Output
+from render.scene.tracks import Clock, Track, Values
 
 if TYPE_CHECKING:
     from render.scene.document import Document
 
 MAX_FRAMES = 1_000_000
 MAX_GRAIN = 1024
-Codec = Literal["h264", "h265", "prores", "png"]
-CONTAINERS: dict[str, tuple[Codec, ...]] = {
-    ".mp4": ("h264", "h265"),
-    ".mov": ("h264", "h265", "prores"),
-    ".png": ("png",),
-}
-"""What a path may end in, and the codecs that fit there, the default first."""
-_NUMBERING = re.compile(r"%0?[0-9]?d")
+MAX_STEPS = 1000
 
 
 class Noise(Part):
@@ -64,7 +61,7 @@ class Source(Choice):
     words = ("noise",)
     noise: Noise | None = None
     """Noise: `noise`, or `{noise: {grain: 8}}`."""
-    image: str | None = None
+    image: Picture = None
     """A picture's path, relative to the scene file."""
 
     @field_validator("image", mode="before")
@@ -92,15 +89,6 @@ class Camera(Part):
     """What comes in from outside the picture."""
 
 
-class Layer(Part):
-    """More of what one layer of the network sees."""
-
-    layer: str
-    """The layer's name; `render layers NETWORK` lists them."""
-    weight: Weight = parsed(1.0)
-    """How much it counts; zero costs nothing, below zero asks for less."""
-
-
 class Natural(Part):
     """The gradient in a decorrelated Fourier basis: soft light, natural colour."""
 
@@ -108,6 +96,8 @@ class Natural(Part):
     """How much fine detail yields to large shapes: the spectrum is divided by f^(2·power)."""
     color: float = Field(default=0.85, ge=0, le=1)
     """How far colours keep to those of photographs."""
+    lowest: float = Field(default=4, ge=0.5, le=64)
+    """Waves a side from which on detail yields; what is larger is left alone."""
 
 
 class Gaussian(Part):
@@ -142,12 +132,21 @@ class Gradient(Choice):
     """Untouched."""
 
 
+def _step_count(raw: Any) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int) or not 0 <= raw <= MAX_STEPS:
+        raise Fault(f"a number of steps is from 0 to {MAX_STEPS}, not {shown(raw)}")
+    return raw
+
+
+_STEPS = OneOrMore(_step_count, {"type": "integer", "minimum": 0, "maximum": MAX_STEPS})
+
+
 class First(Part):
     """The first frame's own numbers, to start the film from something worth zooming into."""
 
     octaves: int | None = Field(default=None, ge=1, le=12)
     """Octaves of the first frame."""
-    steps: int | None = Field(default=None, ge=0, le=1000)
+    steps: Annotated[tuple[int, ...] | None, _STEPS] = None
     """Steps in each of them."""
 
 
@@ -158,16 +157,47 @@ class Dream(Part):
     """Scales, each dreamed in turn, the coarsest first."""
     octave_scale: float = Field(default=1.4, ge=1.05, le=4)
     """Ratio of one octave's size to the next coarser one's."""
-    steps: int = Field(default=4, ge=0, le=1000)
-    """Steps of ascent in each octave."""
+    steps: Annotated[tuple[int, ...], _STEPS] = parsed(4)
+    """Steps of ascent in each octave; or a list, a number for each octave, the coarsest first."""
     step_size: Share = parsed(0.01)
     """Mean change of a value (black 0, white 1) in a step."""
+    last_step: float = Field(default=1.0, ge=0, le=1)
+    """Size of an octave's last step, as a share of its first; between them it falls evenly."""
     jitter: Pixels = parsed(32)
     """Random shift before each step, up to so many pixels."""
+    scale: tuple[Growth, Growth] = Field(default=(1.0, 1.0), strict=False)
+    """Random scale of what each step sees, between these two: larger than 1 looks closer."""
+    rotate: float = Field(default=0.0, ge=0, le=180)
+    """Random rotation of what each step sees, up to so many degrees to either side."""
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    """How much of the direction of the steps before goes on into each step."""
+    total_variation: float = Field(default=0.0, ge=0, le=100)
+    """Smooths what is dreamed, keeping its edges: strength beside the gradient's."""
     gradient: Gradient = parsed("natural")
     """`natural`, `gaussian`, `laplacian` or `raw`; or with parameters, `{natural: {power: 0.4}}`."""
     first: First = First()
     """Octaves and steps of the first frame, where they differ."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Dream:
+        if self.scale[0] > self.scale[1]:
+            raise Fault("the smaller scale comes first", ("scale",))
+        for key, octaves, steps in (
+            (("steps",), self.octaves, self.steps),
+            (("first",), *self.first_frame),
+        ):
+            if len(steps) not in (1, octaves):
+                raise Fault(f"{len(steps)} numbers of steps for {octaves} octaves", key)
+        return self
+
+    @property
+    def first_frame(self) -> tuple[int, tuple[int, ...]]:
+        """Octaves and steps of the first frame."""
+        first = self.first
+        return (
+            self.octaves if first.octaves is None else first.octaves,
+            self.steps if first.steps is None else first.steps,
+        )
 
 
 class Grade(Part):
@@ -179,63 +209,6 @@ class Grade(Part):
     """Mean of the values."""
     contrast: Share = parsed(0.19)
     """Standard deviation of the values."""
-
-
-class Output(Part):
-    """The film's file."""
-
-    path: str | None = None
-    """Ends in .mp4, .mov, or is a numbered sequence, `frames/%05d.png`; default: the scene's name and .mp4."""
-    codec: Codec | None = None
-    """Default: h264, or png for a sequence."""
-    crf: int | None = Field(default=None, ge=0, le=51)
-    """Quality of h264 (default 18) and h265 (default 20): lower is better and larger."""
-    depth: Literal[8, 16] | None = None
-    """Bits per channel of a PNG sequence; default 8."""
-    segment: int = Field(default=48, ge=1, le=MAX_FRAMES)
-    """Frames between checkpoints: at most so many are rendered again after a crash."""
-
-    @field_validator("path")
-    @classmethod
-    def _known(cls, path: str | None) -> str | None:
-        if path is None:
-            return None
-        if _suffix(path) not in CONTAINERS:
-            raise Fault(f"a film's path ends in {', '.join(CONTAINERS)}, not in {shown(_suffix(path))}")
-        numbers = [len(_NUMBERING.findall(part)) for part in (path, Path(path).name)]
-        if _suffix(path) == ".png" and numbers != [1, 1]:
-            raise Fault("a sequence's file name has one number in it: frames/%05d.png")
-        return path
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Output:
-        fitting = [suffix for suffix, codecs in CONTAINERS.items() if self.codec in codecs]
-        if self.path is not None and self.codec is not None and _suffix(self.path) not in fitting:
-            raise Fault(f"{self.codec} goes into {' or '.join(fitting)}, not into {_suffix(self.path)}", ("codec",))
-        codec = self.chosen_codec
-        if self.crf is not None and codec not in ("h264", "h265"):
-            raise Fault(f"crf means nothing to {codec}", ("crf",), at_key=True)
-        if self.depth is not None and codec != "png":
-            raise Fault(f"depth means nothing to {codec}", ("depth",), at_key=True)
-        return self
-
-    @property
-    def chosen_codec(self) -> Codec:
-        """The codec, by name or by what the path ends in."""
-        return self.codec or CONTAINERS[_suffix(self.path or "film.mp4")][0]
-
-    def concrete(self, stem: str) -> Output:
-        """The same with every default written out; `stem` names the film when nothing else does."""
-        codec = self.chosen_codec
-        suffix = {"prores": ".mov", "png": "/%05d.png"}.get(codec, ".mp4")
-        path = self.path or stem.replace("%", "_") + suffix
-        crf = self.crf if self.crf is not None else {"h264": 18, "h265": 20}.get(codec)
-        depth = self.depth or (8 if codec == "png" else None)
-        return Output(path=path, codec=codec, crf=crf, depth=depth, segment=self.segment)
-
-
-def _suffix(path: str) -> str:
-    return Path(path).suffix.lower()
 
 
 class CameraNow(NamedTuple):
@@ -262,9 +235,8 @@ class Now:
 
     index: int
     camera: CameraNow
-    weights: tuple[float, ...]
-    octaves: int
-    steps: int
+    weights: tuple[tuple[float, ...], ...]
+    steps: tuple[int, ...]
     step_size: float
     jitter: int
     grade: GradeNow
@@ -283,8 +255,8 @@ class Scene(Part):
     """Every random number follows from it."""
     source: Source = parsed("noise")
     """What the film begins from: `noise`, `{noise: …}` or `{image: PATH}`."""
-    network: str = "efficientnet_lite0"
-    """The network that dreams."""
+    network: Network = parsed("efficientnet_lite0")
+    """The network that dreams: its name, or `{name: googlenet, weights: my.pth}`."""
     camera: Camera = Camera()
     """Motion from frame to frame."""
     layers: tuple[Layer, ...] = Field(strict=False, json_schema_extra={"minItems": 1})
@@ -300,37 +272,34 @@ class Scene(Part):
 
     @field_validator("network")
     @classmethod
-    def _is_known(cls, network: str, info: ValidationInfo) -> str:
-        known = info.context
-        if known is not None and network not in known:
-            raise Fault(f"unknown network {shown(network)}{did_you_mean(network, known)}")
+    def _is_known(cls, network: Network, info: ValidationInfo) -> Network:
+        fault = network.fault(info.context) if info.context is not None else None
+        if fault is not None:
+            raise fault
         return network
 
     @field_validator("layers")
     @classmethod
     def _are_known(cls, layers: tuple[Layer, ...], info: ValidationInfo) -> tuple[Layer, ...]:
-        known = (info.context or {}).get(info.data.get("network"))
-        faults = [
-            Fault(
-                f"{info.data['network']} has no layer {shown(each.layer)}{did_you_mean(each.layer, known)}",
-                (i, "layer"),
-            )
-            for i, each in enumerate(layers)
-            if known is not None and each.layer not in known
-        ]
         if not layers:
-            faults = [Fault("at least one layer is needed")]
-        if faults:
-            raise Faults(faults)
-        return layers
+            raise Fault("at least one layer is needed")
+        if info.context is None or "network" not in info.data:
+            return layers
+        name = info.data["network"].name
+        known: Known = info.context[name]
+        return parsed_each(layers, lambda layer: layer.checked(name, known))
 
     @model_validator(mode="after")
     def _fits(self) -> Scene:
         if self.length > MAX_FRAMES:
             raise Fault(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
         odd = self.size is not None and (self.size[0] % 2 or self.size[1] % 2)
-        if odd and self.output.chosen_codec != "png":
+        if odd and self.output.chosen_codec not in PICTURES:
             raise Fault("a film's sides are even", ("size",))
+        if self.output.is_one_picture and self.length > 1:
+            sequence = Path(self.output.path or "")
+            hint = f"duration: 1 makes one, {sequence.with_suffix('')}/%05d{sequence.suffix} is a sequence"
+            raise Fault(f"{self.length} frames do not fit into one picture; {hint}", ("output", "path"))
         return self
 
     @property
@@ -363,7 +332,11 @@ class Scene(Part):
         def pair(*path: str) -> tuple[float, float]:
             return number(*path, 0), number(*path, 1)
 
-        first = self.dream.first if index == 0 else First()
+        def weights(layer: int, count: int, together: bool) -> tuple[float, ...]:
+            path = ("layers", layer, "weight")
+            return tuple(number(*path) if together else number(*path, i) for i in range(count))
+
+        octaves, steps = self.dream.first_frame if index == 0 else (self.dream.octaves, self.dream.steps)
         return Now(
             index=index,
             camera=CameraNow(
@@ -373,9 +346,11 @@ class Scene(Part):
                 shear=pair("camera", "shear"),
                 pivot=pair("camera", "pivot"),
             ),
-            weights=tuple(number("layers", i, "weight") for i in range(len(self.layers))),
-            octaves=first.octaves if first.octaves is not None else self.dream.octaves,
-            steps=first.steps if first.steps is not None else self.dream.steps,
+            weights=tuple(
+                weights(i, len(layer.weights), together=isinstance(layer.weight, Track))
+                for i, layer in enumerate(self.layers)
+            ),
+            steps=steps if len(steps) > 1 else steps * octaves,
             step_size=number("dream", "step_size"),
             jitter=round(number("dream", "jitter")),
             grade=GradeNow(number("grade", "strength"), number("grade", "mean"), number("grade", "contrast")),
@@ -390,7 +365,7 @@ class Scene(Part):
         path = Path(self.output.path or "")
         own = (
             path.parent / title / path.name
-            if self.output.codec == "png"
+            if self.output.codec in PICTURES
             else path.with_suffix(f".{title}{path.suffix}")
         )
         return self.model_copy(update={"output": self.output.model_copy(update={"path": str(own)})})

@@ -44,9 +44,12 @@ class Node:
         """The node at `path`, or the deepest one on the way there."""
         node = self
         for step in path:
-            try:
-                node = node.value[str(step) if isinstance(node.value, dict) else step]
-            except (KeyError, IndexError, TypeError):
+            inner = node.value
+            if isinstance(inner, dict) and str(step) in inner:
+                node = inner[str(step)]
+            elif isinstance(inner, list) and isinstance(step, int) and step < len(inner):
+                node = inner[step]
+            else:
                 break
         return node
 

@@ -6,16 +6,18 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from render.dream import networks
+from render.api import NETWORKS
 from render.errors import Problem, RenderError, SceneError, StorageError, UsageError
 from render.scene import document
 from render.scene.document import Override
+from render.scene.layers import Known
 from render.scene.model import Noise, Scene
 
-LAYERS = networks.layer_names()
+ONE_LAYER = {"efficientnet_lite0": Known({"a": SimpleNamespace(channels=4, stride=8)}, ("banana",), ())}
 BASE = """\
 size: [64, 64]
 source: {noise: {grain: 8}}
@@ -32,7 +34,7 @@ def load(folder: Path, text: str = BASE, sets: Sequence[str] = (), option: str =
     file = folder / "s.yaml"
     file.write_text(text, encoding="utf-8")
     overrides: list[Override] = [(option, *each.split("=", 1)) for each in sets]  # type: ignore[misc]
-    return document.validate(document.read(file, overrides), LAYERS)
+    return document.validate(document.read(file, overrides), NETWORKS)
 
 
 def problems(folder: Path, text: str = BASE, sets: Sequence[str] = ()) -> tuple[Problem, ...]:
@@ -94,9 +96,9 @@ def test_a_problem_is_told_with_its_remedy_and_the_caret_under_it(
     [
         ("[{layer: block.10}]", "efficientnet_lite0 has no layer 'block.10'; did you mean 'blocks.10'?", "block.10"),
         ("[{layer: blocks.10, wieght: 1}]", "did you mean 'weight'?", "wieght"),
-        ("[{weight: 1}]", "the key 'layer' is missing", "{weight"),
+        ("[{weight: 1}]", "a layer or a class is needed", "{weight"),
         ("[]", "at least one layer is needed", "[]"),
-        ("[blocks.10]", "a mapping of layer, weight belongs here", "blocks.10"),
+        ("[blocks.10]", "a mapping of layer, channels, neuron, class, guide, mask, weight belongs here", "blocks.10"),
     ],
 )
 def test_a_wrong_layer_is_shown(layers: str, says: str, under: str, tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_overrides_change_nested_keys_items_and_whole_parts(tmp_path: Path) -> N
         ],
     )
     now = made.at(24)
-    assert now.weights == (0.25, 1.0)
+    assert now.weights == ((0.25,), (1.0,))
     assert now.camera.pan == (0, 0.5)
     assert now.camera.zoom == pytest.approx(3)
     assert (made.layers[1].layer, now.grade.strength, made.output.path, made.size) == ("blocks.4", 0, "x.mov", (32, 48))
@@ -294,7 +296,7 @@ def test_no_mutation_of_a_scene_breaks_the_program(tmp_path: Path) -> None:
             mutant[at : at + chance.randint(0, 3)] = chance.choice(pieces)
         (tmp_path / "s.yaml").write_bytes(mutant)
         try:
-            document.validate(document.read(tmp_path / "s.yaml"), LAYERS)
+            document.validate(document.read(tmp_path / "s.yaml"), NETWORKS)
         except SceneError as error:
             found += error.problems
     assert time.monotonic() - begun < 10
@@ -308,7 +310,7 @@ def test_choosing_another_source_replaces_the_one_in_the_file(tmp_path: Path) ->
     file = tmp_path / "s.yaml"
     file.write_text("source: {noise: {grain: 8}}\nlayers: [{layer: a}]\ndream: {gradient: {raw: {}}}\n")
     sets = [("--set", "source.image", "p.jpg"), ("--set", "dream.gradient.natural.power", "0.1")]
-    scene = document.validate(document.read(file, sets), {"efficientnet_lite0": ["a"]})
+    scene = document.validate(document.read(file, sets), ONE_LAYER)
     assert (scene.source.noise, scene.source.image) == (None, "p.jpg")
     assert scene.dream.gradient.raw is None
     assert scene.dream.gradient.natural is not None
@@ -319,7 +321,7 @@ def test_choosing_another_source_replaces_the_one_in_the_file(tmp_path: Path) ->
 def test_a_choice_without_its_numbers_has_its_defaults(choice: str, tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(f"{choice}\nlayers: [{{layer: a}}]\n")
-    scene = document.validate(document.read(file), {"efficientnet_lite0": ["a"]})
+    scene = document.validate(document.read(file), ONE_LAYER)
     assert scene.source.chosen == Noise()
     assert scene.dream.gradient.chosen is not None
 
@@ -333,7 +335,7 @@ def test_one_stage_of_checks_does_not_hide_the_next(tmp_path: Path) -> None:
         "output: {path: a.mp4, codec: png}\n"
     )
     with pytest.raises(SceneError) as caught:
-        document.validate(document.read(file), {"efficientnet_lite0": ["a"]})
+        document.validate(document.read(file), ONE_LAYER)
     told = [problem.message.split(";")[0] for problem in caught.value.problems]
     assert told == [
         "a film's sides are even",

@@ -40,10 +40,10 @@ def test_a_scene_needs_nothing_but_a_layer() -> None:
     assert small.size is None
     assert (small.length, small.seed) == (240, 0)
     assert small.fps == Fraction(24)
-    assert (small.network, small.source.chosen) == ("efficientnet_lite0", Noise(grain=64, contrast=0.2, color=0))
+    assert (small.network.name, small.source.chosen) == ("efficientnet_lite0", Noise(grain=64, contrast=0.2, color=0))
     now = small.at(7)
     assert now.camera == CameraNow(zoom=1, rotate=0, pan=(0, 0), shear=(0, 0), pivot=(0.5, 0.5))
-    assert (now.weights, now.octaves, now.steps, now.step_size, now.jitter) == ((1,), 3, 4, 0.01, 32)
+    assert (now.weights, now.steps, now.step_size, now.jitter) == (((1,),), (4, 4, 4), 0.01, 32)
     assert now.grade == GradeNow(strength=0.15, mean=0.46, contrast=0.19)
 
 
@@ -153,10 +153,10 @@ def test_a_choice_is_one_key_or_its_word(key: str, value: Any, chosen: Any) -> N
         ({"size": [15, 32]}, "size"),
         ({"size": [33, 32]}, "a film's sides are even"),
         ({"size": [33, 32], "output": {"codec": "prores"}}, "a film's sides are even"),
-        ({"output": {"path": "a.gif"}}, "a film's path ends in .mp4, .mov, .png, not in '.gif'"),
+        ({"output": {"path": "a.gif"}}, "a film's path ends in .mp4, .mov, .png, .jpg, .jpeg, not in '.gif'"),
         ({"output": {"path": ".mp4"}}, "path"),
         ({"output": {"path": "film/.mov"}}, "path"),
-        ({"output": {"path": "f/x.png"}}, "one number"),
+        ({"output": {"path": "f/x.png"}}, "240 frames do not fit into one picture"),
         ({"output": {"path": "f%d/x%d.png"}}, "one number"),
         ({"output": {"path": "f%d/x.png"}}, "number"),
         ({"output": {"path": "f/%999999999d.png"}}, "number"),
@@ -209,9 +209,11 @@ def test_any_name_of_a_scene_file_names_a_sequence() -> None:
 
 def test_the_first_frame_has_its_own_octaves_and_steps() -> None:
     long = scene(dream={"octaves": 2, "steps": 3, "first": {"octaves": 5, "steps": 0}})
-    assert [(long.at(i).octaves, long.at(i).steps) for i in (0, 1)] == [(5, 0), (2, 3)]
-    half = scene(dream={"octaves": 2, "steps": 3, "first": {"steps": 9}})
-    assert [(half.at(i).octaves, half.at(i).steps) for i in (0, 1)] == [(2, 9), (2, 3)]
+    assert [long.at(i).steps for i in (0, 1)] == [(0,) * 5, (3, 3)]
+    half = scene(dream={"octaves": 2, "steps": [5, 3], "first": {"steps": 9}})
+    assert [half.at(i).steps for i in (0, 1)] == [(9, 9), (5, 3)]
+    listed = scene(dream={"first": {"octaves": 4, "steps": [9, 7, 5, 3]}})
+    assert [listed.at(i).steps for i in (0, 1)] == [(9, 7, 5, 3), (4, 4, 4)]
 
 
 def test_at_is_every_track_at_that_frame() -> None:
@@ -226,7 +228,7 @@ def test_at_is_every_track_at_that_frame() -> None:
     assert now.index == 5
     assert (now.camera.zoom, now.camera.rotate) == pytest.approx((2, 1))
     assert now.camera[2:] == ((0.5, 0.5), (0, 0), (0.5, 0.5))
-    assert now.weights == pytest.approx((5, -0.5))
+    assert [weight for (weight,) in now.weights] == pytest.approx([5, -0.5])
     assert now.step_size == pytest.approx(0.05)
     assert now.jitter == 2
 
