@@ -19,9 +19,9 @@ from rich.table import Table
 
 from render import __version__
 from render.errors import Interrupted, RenderError, StorageError, UsageError, closest, shown
-from render.progress import Display, say
+from render.progress import Display, counted, say
 
-COMMANDS = ("film", "check", "schema", "networks", "layers", "classes")
+COMMANDS = ("film", "check", "schema", "networks", "layers", "classes", "atlas")
 PICTURES = ("png", "jpg")
 WIDEST = 1000
 
@@ -177,6 +177,34 @@ def classes(
         say(json.dumps(names, indent=1))
     else:
         _say_table(("index", "class"), enumerate(names))
+
+
+@app.command()
+@guarded
+def atlas(
+    network: Annotated[str, typer.Argument(metavar="NETWORK")],
+    output: Annotated[Path | None, typer.Option(help="The sheet, .png or .jpg; default: NETWORK.atlas.png.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Dream of this picture, not of noise.")] = None,
+    layers: Annotated[str | None, typer.Option(help="These layers, not the network's blocks.", metavar="A,B,…")] = None,
+    channels: Annotated[str | None, typer.Option(help="Channels of one layer.", metavar="LAYER:0-31")] = None,
+    weights: Annotated[Path | None, typer.Option(help="A state dict of your own.")] = None,
+    side: Annotated[int, typer.Option(help="Pixels of each picture, along its longer side.")] = 192,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16, of the network.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is at that path.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Make a labelled sheet of what each layer of a network dreams, or each channel of a layer."""
+    from render.atlas import atlas as make
+
+    if layers is not None and channels is not None:
+        raise UsageError("either --layers or --channels")
+    target = output or Path(f"{network}.atlas.png")
+    wanted = None if layers is None else [name.strip() for name in layers.split(",")]
+    with counted(quiet, "picture") as watch:
+        made = make(network, target, image, wanted, channels, weights, side, device, precision, overwrite, watch)
+    if not quiet:
+        say(f"{target}: {made} pictures")
 
 
 def main() -> NoReturn:

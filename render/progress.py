@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -97,6 +99,16 @@ class Display:
 
     def _say_json(self, value: object) -> None:
         say(json.dumps(value, allow_nan=False))
+
+
+@contextmanager
+def counted(quiet: bool, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A live line on a terminal that counts: called with how many are done, of how many."""
+    console = Console(stderr=True)
+    columns = (TextColumn(f"{what} {{task.completed:.0f}} of {{task.total:.0f}}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as live:
+        task = live.add_task("", total=1)
+        yield lambda done, total: live.update(task, completed=done, total=total)
 
 
 def say(text: str) -> None:

@@ -158,13 +158,55 @@ def test_a_check_finds_that_the_picture_is_missing(size: str, call: Any) -> None
     assert "none.png" in made.err
 
 
+def test_the_networks_are_listed(call: Any) -> None:
+    rows = json.loads(call("networks", "--json").out)
+    by_name = {row["name"]: row for row in rows}
+    assert len(rows) > 80
+    assert by_name["efficientnet_lite0"]["here"] is True
+    assert by_name["googlenet"]["parameters"] == 6624904
+    assert by_name["googlenet"]["accuracy"] == 69.778
+    assert by_name["googlenet"]["megabytes"] == pytest.approx(49.7, abs=0.1)
+    table = call("networks").out.splitlines()
+    assert table[0].split() == ["network", "parameters", "ImageNet", "top-1", "download", "here"]
+    assert any(line.split() == ["efficientnet_lite0", "4.7", "M", "75.1", "%", "18", "MB", "yes"] for line in table)
+
+
 def test_the_layers_of_a_network_are_listed(call: Any) -> None:
     rows = json.loads(call("layers", "efficientnet_lite0", "--json").out)
     assert [row["name"] for row in rows if row["name"].startswith("blocks.")] == [f"blocks.{i}" for i in range(16)]
-    assert all(row["channels"] > 0 and row["stride"] > 0 for row in rows)
-    table = call("layers", "efficientnet_lite0")
+    assert rows[11] == {
+        "name": "blocks.10", "kind": "InvertedResidual", "channels": 112, "stride": 16, "receptive_field": 339
+    }  # fmt: skip
+    table = call("layers", "googlenet")
     assert table.status == 0
-    assert "blocks.15" in table.out
+    assert ["inception4c", "Inception", "512", "16", "171"] in [line.split() for line in table.out.splitlines()]
+
+
+def test_all_layers_of_a_network_are_listed_when_asked_for(call: Any) -> None:
+    rows = json.loads(call("layers", "googlenet", "--all", "--json").out)
+    assert {"inception4c.branch2.1.conv", "inception4c.cat", "fc"} <= {row["name"] for row in rows}
+    assert "everything" in call("layers", "googlenet", "--all").out
+
+
+def test_an_unknown_network_is_a_sentence(call: Any) -> None:
+    for command in ("layers", "classes", "atlas"):
+        made = call(command, "googlnet")
+        assert made.status == 2
+        assert made.err == "render: unknown network 'googlnet'; did you mean 'googlenet'?\n"
+
+
+def test_the_classes_of_a_network_are_listed(call: Any) -> None:
+    assert json.loads(call("classes", "--json").out)[954] == "banana"
+    assert ["954", "banana"] in [line.split() for line in call("classes", "googlenet").out.splitlines()]
+
+
+def test_an_atlas_is_made_and_not_overwritten_unasked(call: Any, folder: Path) -> None:
+    arguments = ["atlas", "efficientnet_lite0", "--layers", "stem, blocks.2", "--side", "32"]
+    made = call(*arguments)
+    assert (made.status, made.out) == (0, "efficientnet_lite0.atlas.png: 2 pictures\n")
+    assert "--overwrite replaces it" in call(*arguments).err
+    assert call(*arguments, "--overwrite", "--quiet").out == ""
+    assert call(*arguments, "--channels", "stem:1").status == 2
 
 
 def test_the_schema_is_printed(call: Any) -> None:

@@ -18,7 +18,7 @@ Conditioner = Callable[[Tensor], Tensor]
 
 # Square root of the covariance of ImageNet's colours (Olah et al. 2017, "Feature Visualization"; Lucid, color.py).
 COLOR_ROOT = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
-TINY = 1e-12
+TINY = 1e-30
 FLAT = 1e-2
 """Differences of neighbours, of values in [0, 1], below which total variation sees none."""
 

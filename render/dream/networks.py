@@ -42,8 +42,9 @@ class Network:
         self._anatomy = anatomy(name)
         self.logits = self._anatomy.logits
         self._traced = graph.traced(model)
-        self._mean = torch.tensor(blueprint.mean, device=device).view(1, 3, 1, 1)
-        self._scale = 1 / torch.tensor(blueprint.std, device=device).view(1, 3, 1, 1)
+        precise = torch.promote_types(dtype, torch.float32)
+        self._mean = torch.tensor(blueprint.mean, device=device, dtype=precise).view(1, 3, 1, 1)
+        self._scale = 1 / torch.tensor(blueprint.std, device=device, dtype=precise).view(1, 3, 1, 1)
         self._cut = lru_cache(CUTS)(self._made_cut)
 
     def activations(self, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
@@ -57,8 +58,10 @@ class Network:
         return {name: found[layer.operation].movedim(layer.axis, 1) for name, layer in wanted.items()}
 
     def _made_cut(self, operations: frozenset[str]) -> fx.GraphModule:
-        own = copy.deepcopy(graph.cut(self._traced, sorted(operations)))  # what is shared would be moved as well
-        return graph.optimised(own).to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        """The network up to these operations; folded in float64, so that folding rounds nothing."""
+        shared = graph.cut(self._traced, sorted(operations))
+        own = graph.optimised(copy.deepcopy(shared).double())
+        return own.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def load(

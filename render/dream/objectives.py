@@ -100,7 +100,7 @@ def neuron(name: str, channel: int, place: Place) -> Objective:
 
 def logit(name: str, index: int) -> Objective:
     """A higher score for a class; `name` is the layer of the scores."""
-    return Objective((Term(1.0, name, lambda activation, view: activation[:, index].float().mean()),))
+    return Objective((Term(1.0, name, lambda activation, view: _widened(activation[:, index]).mean()),))
 
 
 def guide(name: str, features: Tensor) -> Objective:
@@ -109,10 +109,10 @@ def guide(name: str, features: Tensor) -> Objective:
     At every place the feature of the guide that matches best (the largest dot product) is asked for (Mordvintsev et al.
     2015, `objective_guide`).
     """
-    wanted = features.flatten(2)[0].float()
+    wanted = _widened(features.flatten(2)[0])
 
     def measure(activation: Tensor, view: View) -> Tensor:
-        found = activation.flatten(2)[0].float()
+        found = _widened(activation.flatten(2)[0])
         with torch.no_grad():
             best = torch.cat([(rows.T @ wanted).argmax(1) for rows in torch.split(found, ROWS, dim=1)])
         return (found * wanted[:, best]).mean()
@@ -121,5 +121,10 @@ def guide(name: str, features: Tensor) -> Objective:
 
 
 def mean_square(activation: Tensor) -> Tensor:
-    """In float32, whatever the network runs in."""
-    return activation.float().square().mean()
+    """In float32 or better, whatever the network runs in."""
+    return _widened(activation).square().mean()
+
+
+def _widened(x: Tensor) -> Tensor:
+    """No narrower than float32, whose sums do not overflow."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

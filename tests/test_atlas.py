@@ -1,0 +1,101 @@
+"""The sheets an artist chooses from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from render.atlas import atlas
+from render.errors import RenderError, StorageError, UsageError
+from render.sheet import Cell, save
+from tests.dream.zoo import weights_file
+
+LITE = "efficientnet_lite0"
+
+
+def size(file: Path) -> tuple[int, int]:
+    """(width, height) of a picture."""
+    image = cv2.imread(str(file))
+    assert image is not None
+    return image.shape[1], image.shape[0]
+
+
+def test_a_sheet_has_a_picture_for_each_layer_and_says_how_many_are_done(tmp_path: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    names = ["stem", "blocks.1", "blocks.3"]
+    made = atlas(LITE, tmp_path / "a.png", layers=names, side=48, watch=lambda done, of: heard.append((done, of)))
+    assert made == 3
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+    assert size(tmp_path / "a.png")[0] == 12 + 2 * (48 + 12)
+
+
+def test_channels_are_taken_one_by_one(tmp_path: Path) -> None:
+    assert atlas(LITE, tmp_path / "a.jpg", channels="blocks.1:3,5-7", side=32) == 4
+
+
+def test_the_pictures_of_an_atlas_are_dreams_of_its_image(tmp_path: Path) -> None:
+    photo = cv2.resize(skimage.data.astronaut(), (120, 80))  # type: ignore[no-untyped-call]
+    cv2.imwrite(str(tmp_path / "p.png"), photo[..., ::-1])
+    atlas(LITE, tmp_path / "a.png", image=tmp_path / "p.png", layers=["blocks.2"], side=60)
+    sheet = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_COLOR_RGB)
+    assert sheet is not None
+    found = sheet[12:52, 12:72].astype(float)
+    small = cv2.resize(photo, (60, 40), interpolation=cv2.INTER_AREA)
+    assert np.corrcoef(found.mean(2).ravel(), small.mean(2).ravel())[0, 1] > 0.5
+    assert np.abs(found - small).mean() > 5
+
+
+def test_an_atlas_of_weights_of_ones_own(tmp_path: Path) -> None:
+    file = weights_file(tmp_path, "squeezenet1_1")
+    assert atlas("squeezenet1_1", tmp_path / "a.png", layers=["features.3"], weights=file, side=64) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"layers": ["block.3"]}, "efficientnet_lite0 has no layer 'block.3'; did you mean 'blocks.3'?"),
+        ({"channels": "blocks.3:40"}, "no channel 40: blocks.3 has 40 channels, from 0 to 39"),
+        ({"channels": "blocks.3"}, "--channels needs a layer and its channels"),
+        ({"channels": "blocks.3:5-2"}, "'5-2' is not a range of channels"),
+        ({"channels": "blocks.3:1-2-3"}, "'1-2-3' is not a range of channels"),
+        ({"channels": "blocks.3:0-999999"}, "a sheet has at most 400"),
+        ({"side": 8}, "from 32 to 1024 pixels a side, not 8"),
+        ({"target": "a.gif"}, "a sheet's path ends in .png, .jpg, .jpeg, not in '.gif'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_a_sentence(options: dict[str, object], says: str, tmp_path: Path) -> None:
+    target = tmp_path / str(options.pop("target", "a.png"))
+    with pytest.raises(UsageError) as caught:
+        atlas(LITE, target, **options)  # type: ignore[arg-type]
+    assert says in str(caught.value)
+    assert not target.exists()
+
+
+def test_files_that_are_missing_or_in_the_way_are_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"cannot read the picture .*none\.png"):
+        atlas(LITE, tmp_path / "a.png", image=tmp_path / "none.png")
+    (tmp_path / "a.png").write_text("mine")
+    with pytest.raises(StorageError, match=r"a\.png exists"):
+        atlas(LITE, tmp_path / "a.png", layers=["stem"], side=32)
+    with pytest.raises(RenderError):
+        atlas(LITE, tmp_path / "no folder" / "a.png", layers=["stem"], side=32)
+    assert (tmp_path / "a.png").read_text() == "mine"
+
+
+def test_names_are_drawn_below_their_pictures_and_long_ones_keep_their_end(tmp_path: Path) -> None:
+    black = np.zeros((40, 60, 3), np.uint8)
+    save(
+        [Cell(black, "blocks.3", "40 channels"), Cell(black, "a.very.long.name.of.a.layer.conv2")],
+        tmp_path / "s.png",
+        2,
+    )
+    sheet = cv2.imread(str(tmp_path / "s.png"))
+    assert sheet is not None
+    labels = sheet[12 + 40 :]
+    assert labels[:, 12:72].max() > 200
+    assert labels[:, 84:144].max() > 200
+    assert labels[:, 72:84].max() < 60
