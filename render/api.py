@@ -9,10 +9,10 @@ from torch import Tensor
 
 from render import loop, machine
 from render.dream import networks, registry
-from render.dream.anatomy import anatomy
-from render.dream.ascent import OnStep
+from render.dream.anatomy import anatomy, unseen
+from render.dream.ascent import OnStep, octaves
 from render.dream.networks import Network
-from render.errors import StorageError, UsageError
+from render.errors import SceneError, StorageError, UsageError
 from render.film import source
 from render.machine import Machine
 from render.scene import document
@@ -57,7 +57,9 @@ def load(path: str | Path, overrides: Sequence[Override] = (), scale: float = 1.
     written = document.read(Path(path), overrides)
     scene = document.validate(written, NETWORKS)
     _check_files(scene, written)
-    return scene.concrete(scene.size or _natural_size(scene), Path(path).stem, scale)
+    complete = scene.concrete(scene.size or _natural_size(scene), Path(path).stem, scale)
+    _check_octaves(complete, written)
+    return complete
 
 
 def frames(
@@ -71,14 +73,14 @@ def frames(
     yield from loop.frames(scene, network(scene, machine.choose(device, precision)), on_step=on_step)
 
 
-def network(scene: Scene, chosen: Machine, progress: bool = False) -> Network:
-    """The scene's network, on the machine; weights that are not here are downloaded, with a `progress` bar.
+def network(scene: Scene, chosen: Machine, quiet: bool = False) -> Network:
+    """The scene's network, on the machine; weights that are not here are downloaded, with a bar unless `quiet`.
 
     Raises MissingError when they cannot be, StorageError when they do not fit.
     """
     wanted = scene.network
     file = None if wanted.weights is None else scene.locate(wanted.weights, ("network", "weights"))
-    return networks.load(wanted.name, chosen.device, chosen.dtype, file, wanted.training, progress)
+    return networks.load(wanted.name, chosen.device, chosen.dtype, file, wanted.training, quiet)
 
 
 def _check_files(scene: Scene, written: Document) -> None:
@@ -96,6 +98,23 @@ def _check_files(scene: Scene, written: Document) -> None:
             problems.append(str(written.problem(f"{error}{hint}", path)))
     if problems:
         raise StorageError("\n".join(problems))
+
+
+def _check_octaves(scene: Scene, written: Document) -> None:
+    """Raises SceneError when an octave is too small for the network, or not of the only size that it sees."""
+    assert scene.size is not None, "a complete scene knows its size"
+    name, (width, height) = scene.network.name, scene.size
+    asked = {layer.layer or anatomy(name).logits for layer in scene.layers}
+    plans = [octaves(height, width, loop.ascent(scene, scene.at(index))) for index in {0, scene.length - 1}]
+    sizes = {size for plan in plans for size, _ in (plan[0], plan[-1])}
+    size = unseen(name, asked, sorted(sizes))
+    if size is not None:
+        trained = registry.blueprint(name).side
+        octave = "" if size == (height, width) else f", an octave of {width}x{height}"
+        hint = f"it was trained on {trained}x{trained}; dream.octaves: 1 leaves only the picture itself"
+        raise SceneError(
+            [written.problem(f"{name} cannot see a picture of {size[1]}x{size[0]}{octave}; {hint}", ("size",))]
+        )
 
 
 def _natural_size(scene: Scene) -> tuple[int, int]:

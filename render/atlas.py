@@ -52,6 +52,7 @@ def atlas(
     precision: str = "auto",
     overwrite: bool = False,
     watch: Callable[[int, int], None] | None = None,
+    quiet: bool = False,
 ) -> int:
     """Writes a labelled sheet, .png or .jpg, of what the layers of a network dream, and returns how many there are.
 
@@ -67,7 +68,7 @@ def atlas(
         raise UsageError(f"{len(asked)} pictures; a sheet has at most {MOST}")
     how = OF_A_CHANNEL if channels is not None else FROM_NOISE
     scenes = [_scene(network, each, how if image is None else FROM_PICTURE, image, weights, side) for each in asked]
-    loaded = api.network(scenes[0], machine.choose(device, precision))
+    loaded = api.network(scenes[0], machine.choose(device, precision), quiet)
     cells: list[Cell] = []
     for scene in scenes:
         _, frame = next(loop.frames(scene, loaded))

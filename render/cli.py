@@ -83,7 +83,7 @@ def film(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     with Display(quiet, as_json) as display:
-        made = render(loaded, device, precision, span, overwrite, fresh, display.frame)
+        made = render(loaded, device, precision, span, overwrite, fresh, display.frame, quiet or as_json)
     display.done(made)
 
 
@@ -96,8 +96,8 @@ def check(scene: SceneFile, sets: Sets = [], scale: Scale = 1.0) -> None:  # noq
     loaded = load(scene, _overrides(sets, None), scale)
     assert loaded.size is not None
     width, height = loaded.size
-    film = f"{loaded.length} frames of {width}x{height} at {loaded.fps} a second, to {loaded.output.path}"
-    say(f"{scene} is right: {film}")
+    film = f"{loaded.length} frames of {width}x{height} at {loaded.fps} a second"
+    say(f"{scene} is right: {film if loaded.length > 1 else f'a picture of {width}x{height}'}, to {loaded.output.path}")
 
 
 @app.command()
@@ -202,7 +202,7 @@ def atlas(
     target = output or Path(f"{network}.atlas.png")
     wanted = None if layers is None else [name.strip() for name in layers.split(",")]
     with counted(quiet, "picture") as watch:
-        made = make(network, target, image, wanted, channels, weights, side, device, precision, overwrite, watch)
+        made = make(network, target, image, wanted, channels, weights, side, device, precision, overwrite, watch, quiet)
     if not quiet:
         say(f"{target}: {made} pictures")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -71,11 +70,13 @@ def render(
     overwrite: bool = False,
     fresh: bool = False,
     watch: Watch | None = None,
+    quiet: bool = False,
 ) -> Film:
     """Makes the film of a loaded scene at `scene.output.path`, going on after the last whole segment of an earlier run.
 
     `span` (first, one after last) makes only those frames of it. `overwrite` replaces another film at that path,
-    `fresh` forgets what an earlier run left. Raises RenderError of every kind; Interrupted on Ctrl-C.
+    `fresh` forgets what an earlier run left, `quiet` downloads weights without a bar. Raises RenderError of every kind;
+    Interrupted on Ctrl-C.
     """
     if scene.size is None or scene.output.path is None or scene.output.codec is None:
         raise UsageError("the scene is not complete; load() makes it so")
@@ -85,7 +86,7 @@ def render(
     form = Format(scene.output.codec, scene.fps, scene.size, scene.output.crf, scene.output.depth)
     form.check()
     chosen = machine.choose(device, precision)
-    network = api.network(scene, chosen, progress=watch is not None and sys.stderr.isatty())
+    network = api.network(scene, chosen, quiet)
     target = Path(scene.output.path)
     identity = {**_identity(scene, network, chosen), "frames": [first, last]}
     # A picture of a sequence is the same whichever frames are made with it.

@@ -85,9 +85,9 @@ class Display:
             )
         elif film.made:
             seconds = time.monotonic() - self._begun
-            say(
-                f"{film.path}: {film.frames} frames of {width}x{height} at {film.fps} a second, made in {seconds:.0f} s"
-            )
+            several = f"{film.frames} frames of {width}x{height} at {film.fps} a second"
+            what = several if film.frames > 1 else f"a picture of {width}x{height}"
+            say(f"{film.path}: {what}, made in {seconds:.0f} s")
         else:
             say(f"{film.path} is this film already; nothing to do")
 

@@ -8,9 +8,10 @@ import torch
 
 from render import frames, load, loop
 from render.dream.networks import Network
-from render.errors import MissingError, UsageError
+from render.errors import MissingError, SceneError, UsageError
 from render.film import source
 from render.scene.model import Scene
+from tests.dream.zoo import network as random_network
 
 SCENE = """
 size: [64, 48]
@@ -105,3 +106,41 @@ def test_a_device_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         next(frames(scene, device=missing))
     with pytest.raises(UsageError, match="did you mean 'cuda'"):
         next(frames(scene, device="cudda"))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "size", "says"),
+    [
+        ("vit_b_32", "conv_proj", "[224, 224]", "vit_b_32 cannot see a picture of 140x140, an octave of 224x224"),
+        ("vit_b_32", "conv_proj", "[96, 64]", "vit_b_32 cannot see a picture of 60x40, an octave of 96x64"),
+        ("inception_v3", "Mixed_7c", "[120, 90]", "inception_v3 cannot see a picture of 75x56, an octave of 120x90"),
+        (
+            "inception_v3",
+            "Mixed_7c",
+            "[48, 48]",
+            "inception_v3 cannot see a picture of 48x48; it was trained on 299x299",
+        ),
+    ],
+)
+def test_an_octave_that_the_network_cannot_see_is_an_error_before_the_dream(
+    name: str, layer: str, size: str, says: str, tmp_path: Path
+) -> None:
+    sets = [("network", name), ("layers", f"[{{layer: {layer}}}]"), ("size", size)]
+    with pytest.raises(SceneError) as caught:
+        scene_of(tmp_path, SCENE, *sets, ("dream.octaves", "2"), ("dream.octave_scale", "1.6"))
+    assert says in str(caught.value)
+
+
+def test_what_a_shallow_layer_needs_not_see_is_no_matter(tmp_path: Path) -> None:
+    sets = [("network", "inception_v3"), ("layers", "[{layer: Conv2d_2a_3x3}]"), ("size", "[48, 48]")]
+    assert scene_of(tmp_path, SCENE, *sets).size == (48, 48)
+
+
+def test_a_transformer_dreams_at_the_size_it_was_trained_on(tmp_path: Path) -> None:
+    sets = [("network", "vit_b_32"), ("layers", "[{layer: encoder.layers.encoder_layer_3}]")]
+    sets += [("size", "[224, 224]"), ("dream.octaves", "1"), ("duration", "1")]
+    scene = scene_of(tmp_path, SCENE, *sets)
+    model = random_network("vit_b_32").eval().requires_grad_(False)
+    vit = Network("vit_b_32", model, "", torch.device("cpu"), torch.float32)
+    ((_, frame),) = loop.frames(scene, vit)
+    assert frame.isfinite().all()

@@ -566,7 +566,8 @@ def test_a_scene_of_one_frame_makes_a_picture(here: Path, name: str) -> None:
     picture = cv2.imread(name, cv2.IMREAD_COLOR_RGB)
     assert picture is not None
     assert picture.shape == (43, 65, 3)
-    scene = load("film.yaml", [("--set", "duration", "1"), ("--set", "size", "[65, 43]")])
+    sets = {"duration": "1", "size": "[65, 43]", "output.path": "x.png"}
+    scene = load("film.yaml", [("--set", key, value) for key, value in sets.items()])
     ((_, frame),) = frames(scene)
     assert np.abs(picture - encoder.quantise(frame, 8).astype(int)).mean() < (0.01 if name.endswith("png") else 2)
     assert {path.name for path in here.iterdir()} == {"film.yaml", name}

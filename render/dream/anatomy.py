@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -62,8 +62,8 @@ def anatomy(name: str) -> Anatomy:
     model = blueprint.build()
     traced = graph.traced(model)
     cut = graph.cut(traced, traced.operations)
-    sides = PICTURES if _takes(cut, PICTURES[1]) else (blueprint.side,)
-    shapes = [_shapes(cut, side) for side in sides]
+    sides = PICTURES if _sees(cut, (PICTURES[1],) * 2) else (blueprint.side,)
+    shapes = [_shapes(cut, (side, side)) for side in sides]
     places = {name: _places(sides, [of_one[name] for of_one in shapes]) for name in shapes[0]}
     reaches = _reaches(traced, places)
     modules = dict(model.named_modules())
@@ -78,23 +78,32 @@ def anatomy(name: str) -> Anatomy:
     return Anatomy(layers, outline, list(traced.operations)[-1])
 
 
-def _shapes(cut: fx.GraphModule, side: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of all activations for a square picture."""
-    found = fx.Interpreter(cut).run(torch.empty(1, 3, side, side, device="meta"))
+def unseen(name: str, layers: Collection[str], sizes: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
+    """The first of some pictures' (height, width) that the network cannot see as far as these layers.
+
+    Convolutions may need more pixels, and transformers may see only pictures as large as those they were trained on.
+    """
+    traced = graph.traced(registry.blueprint(name).build())
+    cut = graph.cut(traced, {anatomy(name).layers[layer].operation for layer in layers})
+    return next((size for size in sizes if not _sees(cut, size)), None)
+
+
+def _sees(cut: fx.GraphModule, size: tuple[int, int]) -> bool:
+    try:
+        _shapes(cut, size)
+    except (RuntimeError, AssertionError):
+        return False
+    return True
+
+
+def _shapes(cut: fx.GraphModule, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+    """The shapes of all activations for a picture of (height, width)."""
+    found = fx.Interpreter(cut).run(torch.empty(1, 3, *size, device="meta"))
     return {
         name: tuple(value.shape)
         for name, value in found.items()
         if isinstance(value, Tensor) and value.is_floating_point() and 2 <= value.dim() <= 4
     }
-
-
-def _takes(cut: fx.GraphModule, side: int) -> bool:
-    """Whether the network sees pictures of that size; transformers may see only those they were trained on."""
-    try:
-        _shapes(cut, side)
-    except (RuntimeError, AssertionError):
-        return False
-    return True
 
 
 def _places(sides: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> tuple[int, int | None]:

