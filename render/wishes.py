@@ -48,7 +48,7 @@ def _of_layer(scene: Scene, index: int, name: str, asked: Layer, network: Networ
         return objectives.layer(name)
     if asked.neuron is None:
         return objectives.channels(name, asked.channels)
-    return objectives.neuron(name, asked.channels[0], asked.neuron)
+    return objectives.neuron(name, asked.channels[0], asked.neuron, network.layers[name].receptive_field)
 
 
 def _features(scene: Scene, index: int, name: str, guide: str, network: Network) -> Tensor:

@@ -64,8 +64,8 @@ def wishes() -> None:
     photo = of_photo(CAT)
     with tempfile.TemporaryDirectory() as folder:
         mask = Path(folder) / "mask.png"
-        circle = cv2.circle(np.zeros((300, 451), np.uint8), (225, 150), 95, 255, -1)
-        cv2.imwrite(str(mask), cv2.GaussianBlur(circle, (0, 0), 20))
+        half = np.tile(np.uint8(255) * (np.arange(451) > 225), (300, 1))
+        cv2.imwrite(str(mask), cv2.GaussianBlur(half, (0, 0), 15))
         asked = {
             "{layer: blocks.5}": "layer: blocks.5",
             "{layer: blocks.10}": "layer: blocks.10",
@@ -73,8 +73,8 @@ def wishes() -> None:
             "{layer: blocks.5, channels: [11], neuron: [0.5, 0.5]}": "neuron: [0.5, 0.5]",
             "{class: goldfish}": "class: goldfish",
             f'{{layer: blocks.7, guide: "{CUP}"}}': "guide: coffee.png",
-            f'{{layer: blocks.10, mask: "{mask}"}}': "mask: circle.png",
-            "{layer: blocks.5, weight: -1}": "layer: blocks.5, weight: -1",
+            f'{{layer: blocks.10, mask: "{mask}"}}': "mask: right half",
+            "{layer: blocks.10}, {layer: blocks.4, weight: -3}": "blocks.10, less of blocks.4",
         }
         cells = [still("the photo", *photo, ("dream.steps", "0"))]
         cells += [still(name, *photo, ("layers", f"[{wish}]")) for wish, name in asked.items()]

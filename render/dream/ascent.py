@@ -26,9 +26,10 @@ class Ascent:
     """How to ascend.
 
     Octaves are `octave_scale` apart, `steps` holds a number for each, the coarsest first. A step changes a value in
-    [0, 1] by `step_size` on average, an octave's last one by `last_step` times that, and sees the picture shifted by up
-    to `jitter` pixels, scaled by a factor in `scale` and turned by up to `rotate` degrees. Its direction is the
-    conditioned gradient, averaged with `momentum`, less `total_variation` times that of the total variation.
+    [0, 1] by `step_size` on average over what is asked about, an octave's last one by `last_step` times that. It sees
+    the picture shifted by up to `jitter` pixels, scaled by a factor in `scale` and turned by up to `rotate` degrees.
+    Its direction is the conditioned gradient, averaged with `momentum`, less `total_variation` times that of the total
+    variation.
     """
 
     octave_scale: float
@@ -63,6 +64,7 @@ def dream(
     detail = torch.zeros_like(image)
     for octave, (size, steps) in enumerate(octaves(image.shape[2], image.shape[3], ascent)):
         masks = [None if mask is None else _resize(mask, size) for mask, _ in parts]
+        share = objective.share(size)
         base = _resize(image, size)
         x = base + _within_reach(_resize(detail, size), masks)
         averages: list[Tensor] = []
@@ -74,8 +76,8 @@ def dream(
                 ascent.momentum * before + (1 - ascent.momentum) * now
                 for before, now in zip(averages or conditioned, conditioned, strict=True)
             ]
-            size_now = ascent.step_size * (1 + (ascent.last_step - 1) * step / max(steps - 1, 1))
-            x = (x + size_now * _direction(x, averages, masks, ascent.total_variation)).clamp(0, 1)
+            step_size = ascent.step_size * (1 + (ascent.last_step - 1) * step / max(steps - 1, 1))
+            x = (x + step_size * _direction(x, averages, masks, share, ascent.total_variation)).clamp(0, 1)
             if on_step is not None:
                 on_step(octave, step, value)
         detail = x - base
@@ -104,11 +106,13 @@ def _gradients(x: Tensor, network: Network, parts: Sequence[Objective], view: Vi
     return gradients, sum(values[1:], values[0]).detach()
 
 
-def _direction(x: Tensor, gradients: Sequence[Tensor], masks: Sequence[Tensor | None], smoothing: float) -> Tensor:
-    """Where to step: 1 on average, before masks take from it."""
+def _direction(
+    x: Tensor, gradients: Sequence[Tensor], masks: Sequence[Tensor | None], share: float, smoothing: float
+) -> Tensor:
+    """Where to step: 1 on average over the share of the picture that is asked about, before masks take from it."""
     total = sum(gradients[1:], gradients[0])
     masked = (g if mask is None else mask * g for g, mask in zip(gradients, masks, strict=True))
-    direction = sum(masked, torch.zeros_like(x)) / (total.abs().mean() + TINY)
+    direction = sum(masked, torch.zeros_like(x)) * (share / (total.abs().mean() + TINY))
     if smoothing:
         direction = direction - _within_reach(smoothing * total_variation(x), masks)
     return direction

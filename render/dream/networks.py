@@ -20,8 +20,8 @@ CUTS = 16
 class Network:
     """A classifier that gives the activations of its layers.
 
-    `sha256` of its weights' file, the `classes` that its logits are for, the layer `logits`, and the `device` and
-    `dtype` it runs in.
+    `sha256` of its weights' file, its `layers` by name, the last of them, `logits`, the `classes` that these are for,
+    and the `device` and `dtype` it runs in.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class Network:
         self.classes = blueprint.classes
         self.device = device
         self.dtype = dtype
-        self._anatomy = anatomy(name)
-        self.logits = self._anatomy.logits
+        self.layers = anatomy(name).layers
+        self.logits = anatomy(name).logits
         self._traced = graph.traced(model)
         precise = torch.promote_types(dtype, torch.float32)
         self._mean = torch.tensor(blueprint.mean, device=device, dtype=precise).view(1, 3, 1, 1)
@@ -53,7 +53,7 @@ class Network:
         `image` is Nx3xHxW float32 RGB in [0, 1]. Nothing deeper is computed, and batch norms are folded.
         """
         x = ((image - self._mean) * self._scale).to(dtype=self.dtype, memory_format=torch.channels_last)
-        wanted = {name: self._anatomy.layers[name] for name in names}
+        wanted = {name: self.layers[name] for name in names}
         found = self._cut(frozenset(layer.operation for layer in wanted.values()))(x)
         return {name: found[layer.operation].movedim(layer.axis, 1) for name, layer in wanted.items()}
 

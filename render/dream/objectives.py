@@ -24,13 +24,15 @@ ROWS = 2048
 class Term:
     """A weight times a measure of one layer's activation, and where in the picture it may change something.
 
-    `mask` is 1x1xHxW in [0, 1], None for everywhere.
+    `mask` is 1x1xHxW in [0, 1], None for everywhere. `reach` is the side, in pixels, of what a local measure depends
+    on, None when that is the whole picture.
     """
 
     weight: float
     layer: str
     measure: Measure
     mask: Tensor | None = None
+    reach: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,13 @@ class Objective:
         """The same, but changing the picture only where the mask (1x1xHxW) is not black."""
         return Objective(tuple(replace(term, mask=mask) for term in self.terms))
 
+    def share(self, size: tuple[int, int]) -> float:
+        """How much of a picture of (height, width) it depends on: 1, or less when it asks for neurons only."""
+        sides = [
+            size if term.reach is None else (min(term.reach, size[0]), min(term.reach, size[1])) for term in self.terms
+        ]
+        return min(1.0, sum(height * width for height, width in sides) / (size[0] * size[1]))
+
     def by_mask(self) -> list[tuple[Tensor | None, Objective]]:
         """The parts that share a mask, with it."""
         masks = {id(term.mask): term.mask for term in self.terms}
@@ -85,8 +94,11 @@ def channels(name: str, indices: Sequence[int]) -> Objective:
     return Objective((Term(1.0, name, measure),))
 
 
-def neuron(name: str, channel: int, place: Place) -> Objective:
-    """More of what one channel of the layer sees at one place of the picture, wherever that is in the view."""
+def neuron(name: str, channel: int, place: Place, reach: int | None = None) -> Objective:
+    """More of what one channel of the layer sees at one place of the picture, wherever that is in the view.
+
+    `reach` is the layer's receptive field, None when it is not bounded.
+    """
 
     def measure(activation: Tensor, view: View) -> Tensor:
         seen = view.locate(place)
@@ -95,7 +107,7 @@ def neuron(name: str, channel: int, place: Place) -> Objective:
         rows, columns = activation.shape[2:]
         return mean_square(activation[:, channel, int(seen[1] * rows), int(seen[0] * columns)])
 
-    return Objective((Term(1.0, name, measure),))
+    return Objective((Term(1.0, name, measure, reach=reach),))
 
 
 def logit(name: str, index: int) -> Objective:

@@ -164,6 +164,18 @@ def test_a_class_rises_when_asked_for_and_falls_under_a_negative_weight(network:
 def test_what_is_asked_for_rises_and_under_a_negative_weight_falls(
     network: Network, photo: Tensor, wish: Objective
 ) -> None:
-    up, down = (dream(photo, network, weight * wish, ASCENT, (0, 0)) for weight in (1, -1))
+    gentle = replace(ASCENT, steps=(8,), step_size=0.003, jitter=0)
+    up, down = (dream(photo, network, weight * wish, gentle, (0, 0)) for weight in (1, -1))
     assert seen(network, wish, down) < 0.9 * seen(network, wish, photo)
     assert seen(network, wish, up) > 1.2 * seen(network, wish, photo)
+
+
+def test_a_neuron_is_given_as_strong_a_step_where_it_sees_as_a_layer_is_everywhere(network: Network) -> None:
+    photo = 0.25 + 0.5 * photo_tensor("chelsea", 192, 192)
+    reach = anatomy(network.name).layers["blocks.3"].receptive_field
+    assert reach is not None
+    assert neuron("blocks.3", 5, (0.5, 0.5), reach).share((192, 192)) == reach**2 / 192**2
+    assert (neuron("blocks.3", 5, (0.5, 0.5), reach) + layer("blocks.3")).share((192, 192)) == 1
+    ascent = replace(ASCENT, steps=(1,), condition=gradients.raw())
+    dreamed = dream(photo, network, neuron("blocks.3", 5, (0.5, 0.5), reach), ascent, (0, 0))
+    assert (dreamed - photo).abs().mean() == pytest.approx(0.01 * reach**2 / 192**2, rel=0.01)
