@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
@@ -100,9 +102,13 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_the_scene_of_the_readme_is_right(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (tmp_path / "readme.yaml").write_text(example)
+    wishes, whole = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "readme.yaml").write_text(whole)
     assert load(tmp_path / "readme.yaml").length == 120
+    for name in re.findall(r"(?:guide|mask): (\S+\.\w+)", wishes):
+        cv2.imwrite(str(tmp_path / name), np.full((40, 40, 3), 128, np.uint8))
+    (tmp_path / "wishes.yaml").write_text(wishes)
+    assert len(load(tmp_path / "wishes.yaml").layers) == 7
 
 
 def test_the_api_is_three_names() -> None:
