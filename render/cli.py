@@ -22,7 +22,6 @@ from render.errors import Interrupted, RenderError, StorageError, UsageError, cl
 from render.progress import Display, counted, say
 
 COMMANDS = ("film", "check", "schema", "networks", "layers", "classes", "atlas")
-PICTURES = ("png", "jpg")
 WIDEST = 1000
 
 app = typer.Typer(
@@ -73,6 +72,7 @@ def film(
     """Make the film of a scene; when an earlier run was stopped, go on where it was."""
     from render.api import load
     from render.production import render
+    from render.scene.output import PICTURES
 
     span = None if frames is None else _span(frames)
     loaded = load(scene, _overrides(sets, output), scale)
