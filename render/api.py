@@ -23,6 +23,23 @@ from render.scene.model import Scene
 DEFAULT_SIZE = (512, 512)
 
 
+def unseen_octave(scene: Scene) -> str | None:
+    """Which octave of a complete scene its network cannot see: too small, or not of the only size that it sees."""
+    assert scene.size is not None, "a complete scene knows its size"
+    name, (width, height) = scene.network.name, scene.size
+    asked = {layer.layer or anatomy(name).logits for layer in scene.layers}
+    plans = [octaves(height, width, loop.ascent(scene, scene.at(index))) for index in {0, scene.length - 1}]
+    size = unseen(name, asked, sorted({size for plan in plans for size, _ in (plan[0], plan[-1])}))
+    if size is None:
+        return None
+    octave = "" if size == (height, width) else f", an octave of {width}x{height}"
+    trained = registry.blueprint(name).side
+    return (
+        f"{name} cannot see a picture of {size[1]}x{size[0]}{octave}; it was trained on {trained}x{trained}, and "
+        "dream.octaves: 1 leaves only the picture itself"
+    )
+
+
 class _Networks(Mapping[str, Known]):
     """What a scene may name of each network, found out when it is asked for."""
 
@@ -58,7 +75,8 @@ def load(path: str | Path, overrides: Sequence[Override] = (), scale: float = 1.
     scene = document.validate(written, NETWORKS)
     _check_files(scene, written)
     complete = scene.concrete(scene.size or _natural_size(scene), Path(path).stem, scale)
-    _check_octaves(complete, written)
+    if told := unseen_octave(complete):
+        raise SceneError([written.problem(told, ("size",))])
     return complete
 
 
@@ -98,23 +116,6 @@ def _check_files(scene: Scene, written: Document) -> None:
             problems.append(str(written.problem(f"{error}{hint}", path)))
     if problems:
         raise StorageError("\n".join(problems))
-
-
-def _check_octaves(scene: Scene, written: Document) -> None:
-    """Raises SceneError when an octave is too small for the network, or not of the only size that it sees."""
-    assert scene.size is not None, "a complete scene knows its size"
-    name, (width, height) = scene.network.name, scene.size
-    asked = {layer.layer or anatomy(name).logits for layer in scene.layers}
-    plans = [octaves(height, width, loop.ascent(scene, scene.at(index))) for index in {0, scene.length - 1}]
-    sizes = {size for plan in plans for size, _ in (plan[0], plan[-1])}
-    size = unseen(name, asked, sorted(sizes))
-    if size is not None:
-        trained = registry.blueprint(name).side
-        octave = "" if size == (height, width) else f", an octave of {width}x{height}"
-        hint = f"it was trained on {trained}x{trained}; dream.octaves: 1 leaves only the picture itself"
-        raise SceneError(
-            [written.problem(f"{name} cannot see a picture of {size[1]}x{size[0]}{octave}; {hint}", ("size",))]
-        )
 
 
 def _natural_size(scene: Scene) -> tuple[int, int]:

@@ -68,6 +68,8 @@ def atlas(
         raise UsageError(f"{len(asked)} pictures; a sheet has at most {MOST}")
     how = OF_A_CHANNEL if channels is not None else FROM_NOISE
     scenes = [_scene(network, each, how if image is None else FROM_PICTURE, image, weights, side) for each in asked]
+    if told := next((told for scene in scenes if (told := api.unseen_octave(scene))), None):
+        raise UsageError(told)
     loaded = api.network(scenes[0], machine.choose(device, precision), quiet)
     cells: list[Cell] = []
     for scene in scenes:

@@ -204,7 +204,7 @@ def atlas(
     with counted(quiet, "picture") as watch:
         made = make(network, target, image, wanted, channels, weights, side, device, precision, overwrite, watch, quiet)
     if not quiet:
-        say(f"{target}: {made} pictures")
+        say(f"{target}: {made} picture{'s' if made > 1 else ''}")
 
 
 def main() -> NoReturn:

@@ -54,6 +54,14 @@ def test_an_atlas_of_weights_of_ones_own(tmp_path: Path) -> None:
     assert atlas("squeezenet1_1", tmp_path / "a.png", layers=["features.3"], weights=file, side=64) == 1
 
 
+@pytest.mark.parametrize(("name", "side"), [("vit_b_32", 192), ("inception_v3", 64)])
+def test_what_a_network_cannot_see_is_told_before_its_weights_are_asked_for(
+    name: str, side: int, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=f"{name} cannot see a picture of"):
+        atlas(name, tmp_path / "a.png", side=side)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

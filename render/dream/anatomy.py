@@ -58,11 +58,10 @@ class Anatomy:
 @lru_cache
 def anatomy(name: str) -> Anatomy:
     """The layers of the network called `name`. Raises UsageError for an unknown one."""
-    blueprint = registry.blueprint(name)
-    model = blueprint.build()
-    traced = graph.traced(model)
+    traced = _traced(name)
+    model = traced.model
     cut = graph.cut(traced, traced.operations)
-    sides = PICTURES if _sees(cut, (PICTURES[1],) * 2) else (blueprint.side,)
+    sides = PICTURES if _sees(cut, (PICTURES[1],) * 2) else (registry.blueprint(name).side,)
     shapes = [_shapes(cut, (side, side)) for side in sides]
     places = {name: _places(sides, [of_one[name] for of_one in shapes]) for name in shapes[0]}
     reaches = _reaches(traced, places)
@@ -83,9 +82,13 @@ def unseen(name: str, layers: Collection[str], sizes: Iterable[tuple[int, int]])
 
     Convolutions may need more pixels, and transformers may see only pictures as large as those they were trained on.
     """
-    traced = graph.traced(registry.blueprint(name).build())
-    cut = graph.cut(traced, {anatomy(name).layers[layer].operation for layer in layers})
+    cut = graph.cut(_traced(name), {anatomy(name).layers[layer].operation for layer in layers})
     return next((size for size in sizes if not _sees(cut, size)), None)
+
+
+@lru_cache(maxsize=4)
+def _traced(name: str) -> graph.Traced:
+    return graph.traced(registry.blueprint(name).build())
 
 
 def _sees(cut: fx.GraphModule, size: tuple[int, int]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import pickle
 import socket
 import warnings
@@ -136,8 +138,10 @@ def _ask_to_install(variant: Variant, quiet: bool) -> None:
 def _download(name: str, trained: WeightsEnum, file: Path, quiet: bool) -> None:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE)
+    silence = contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext()
     try:
-        trained.get_state_dict(progress=not quiet, check_hash=True, weights_only=True, map_location="cpu")
+        with silence:
+            trained.get_state_dict(progress=not quiet, check_hash=True, weights_only=True, map_location="cpu")
     except (URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
         raise MissingError(

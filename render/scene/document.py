@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from render.errors import Place, Problem, SceneError, StorageError, UsageError, closest, did_you_mean, shown
 from render.scene import yaml
 from render.scene.faults import Fault, Faults, Loc
-from render.scene.fields import Choice, keys
+from render.scene.fields import Choice, Named, keys
 from render.scene.layers import Catalogue
 from render.scene.model import Scene
 
@@ -127,7 +127,12 @@ def _override(root: yaml.Node, option: str, key: str, text: str) -> yaml.Node:
     before = f"{key}=" if option == "--set" else f"{option} "
     value = yaml.parse(text, option, before)
     path: Loc = tuple(int(step) if re.fullmatch("[0-9]{1,6}", step) else step for step in steps)
-    root = root.replaced(path, value, Place(option, 1, 1, value.place.text))
+    here = Place(option, 1, 1, value.place.text)
+    for depth in range(1, len(path)):
+        alone = root.find(path[:depth])
+        if isinstance(alone.value, str) and any(issubclass(model, Named) for model in _models_at(path[:depth])):
+            root = root.replaced((*path[:depth], "name"), alone, here)  # a name alone becomes part of a mapping
+    root = root.replaced(path, value, here)
     for depth, step in enumerate(path):
         choice = root.find(path[:depth]).value
         if any(issubclass(model, Choice) for model in _models_at(path[:depth])):

@@ -43,6 +43,13 @@ def test_a_network_is_a_name_or_a_mapping(tmp_path: Path) -> None:
     assert made.network.training == "IMAGENET1K_V1"
 
 
+def test_an_override_adds_to_a_network_that_is_a_name(tmp_path: Path) -> None:
+    text = "network: resnet50\nlayers: [{layer: fc}]\n"
+    made = load(tmp_path, text, ["network.training=IMAGENET1K_V1"])
+    assert (made.network.name, made.network.training) == ("resnet50", "IMAGENET1K_V1")
+    assert load(tmp_path, text, ["network.training=IMAGENET1K_V1", "network=resnet18"]).network.training is None
+
+
 def test_every_file_that_is_named_is_known_by_its_place(tmp_path: Path) -> None:
     made = scene(
         tmp_path,
