@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -48,11 +48,6 @@ class Anatomy:
     layers: Mapping[str, Layer]
     outline: tuple[str, ...]
     logits: str
-
-    @cached_property
-    def channels(self) -> dict[str, int]:
-        """How many channels each layer has."""
-        return {name: layer.channels for name, layer in self.layers.items()}
 
 
 @lru_cache
