@@ -96,8 +96,8 @@ def check(scene: SceneFile, sets: Sets = [], scale: Scale = 1.0) -> None:  # noq
     loaded = load(scene, _overrides(sets, None), scale)
     assert loaded.size is not None
     width, height = loaded.size
-    film = f"{loaded.length} frames of {width}x{height} at {loaded.fps} a second"
-    say(f"{scene} is right: {film if loaded.length > 1 else f'a picture of {width}x{height}'}, to {loaded.output.path}")
+    frames = f"{loaded.length} frame{'s' if loaded.length > 1 else ''}"
+    say(f"{scene} is right: {frames} of {width}x{height} at {loaded.fps} a second, to {loaded.output.path}")
 
 
 @app.command()

@@ -85,8 +85,7 @@ class Display:
             )
         elif film.made:
             seconds = time.monotonic() - self._begun
-            several = f"{film.frames} frames of {width}x{height} at {film.fps} a second"
-            what = several if film.frames > 1 else f"a picture of {width}x{height}"
+            what = f"{film.frames} frame{'s' if film.frames > 1 else ''} of {width}x{height} at {film.fps} a second"
             say(f"{film.path}: {what}, made in {seconds:.0f} s")
         else:
             say(f"{film.path} is this film already; nothing to do")

@@ -131,7 +131,7 @@ def test_json_stays_json_when_the_objective_is_no_number(call: Any) -> None:
 
 def test_some_frames_are_a_film_with_their_numbers_in_its_name(call: Any, folder: Path) -> None:
     assert "s.1-3.mp4: 2 frames" in call("s.yaml", "--frames", "1:3").out
-    assert "named.mp4: 1 frames" in call("s.yaml", "--frames", "0:1", "--output", "named.mp4").out
+    assert "named.mp4: 1 frame of" in call("s.yaml", "--frames", "0:1", "--output", "named.mp4").out
     assert call("s.yaml", "--frames", "1:3", "--set", "output.path=f/%02d.png", "--quiet").status == 0
     assert sorted(p.name for p in (folder / "f").iterdir()) == ["01.png", "02.png"]
 
