@@ -83,7 +83,7 @@ def film(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     with Display(quiet, as_json) as display:
-        made = render(loaded, device, precision, span, overwrite, fresh, display.frame, quiet or as_json)
+        made = render(loaded, device, precision, span, overwrite, fresh, display.frame, display.step, quiet or as_json)
     display.done(made)
 
 

@@ -18,6 +18,7 @@ import torchvision
 from torch import Tensor
 
 from render import __version__, api, loop, machine
+from render.dream.ascent import OnStep
 from render.dream.networks import Network
 from render.errors import Interrupted, StorageError, UsageError
 from render.film import encoder, ffmpeg
@@ -70,13 +71,14 @@ def render(
     overwrite: bool = False,
     fresh: bool = False,
     watch: Watch | None = None,
+    on_step: OnStep | None = None,
     quiet: bool = False,
 ) -> Film:
     """Makes the film of a loaded scene at `scene.output.path`, going on after the last whole segment of an earlier run.
 
     `span` (first, one after last) makes only those frames of it. `overwrite` replaces another film at that path,
-    `fresh` forgets what an earlier run left, `quiet` downloads weights without a bar. Raises RenderError of every kind;
-    Interrupted on Ctrl-C.
+    `fresh` forgets what an earlier run left, `quiet` downloads weights without a bar. `watch` hears of every frame,
+    `on_step` of every step. Raises RenderError of every kind; Interrupted on Ctrl-C.
     """
     if scene.size is None or scene.output.path is None or scene.output.codec is None:
         raise UsageError("the scene is not complete; load() makes it so")
@@ -100,7 +102,7 @@ def render(
     pieces = _pieces(first, last, scene.output.segment)
     with Checkpoint(folder, identity, form.suffix, fresh) as checkpoint:
         try:
-            for progress in _dream(scene, network, pieces, form, checkpoint):
+            for progress in _dream(scene, network, pieces, form, checkpoint, on_step):
                 if watch is not None:
                     watch(progress)
             segments = [checkpoint.segment(piece.number) for piece in pieces if piece.kept]
@@ -112,7 +114,12 @@ def render(
 
 
 def _dream(
-    scene: Scene, network: Network, pieces: list[Piece], form: Format, checkpoint: Checkpoint
+    scene: Scene,
+    network: Network,
+    pieces: list[Piece],
+    form: Format,
+    checkpoint: Checkpoint,
+    on_step: OnStep | None,
 ) -> Iterator[Progress]:
     """Dreams the pieces that are not done yet, keeping each as it is finished."""
     count, state = checkpoint.done()
@@ -120,9 +127,13 @@ def _dream(
         return
     canvas = None if state is None else torch.from_numpy(state).to(network.device)
     values: list[Tensor] = []
-    stream = loop.frames(
-        scene, network, pieces[count].frames.start, canvas, on_step=lambda octave, step, value: values.append(value)
-    )
+
+    def heard(octave: int, step: int, value: Tensor) -> None:
+        values.append(value)
+        if on_step is not None:
+            on_step(octave, step, value)
+
+    stream = loop.frames(scene, network, pieces[count].frames.start, canvas, heard)
     first = next(piece.frames.start for piece in pieces if piece.kept)
     for piece in pieces[count:]:
         with contextlib.ExitStack() as stack:

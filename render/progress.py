@@ -29,7 +29,7 @@ class Display:
         self._quiet, self._json = quiet, as_json
         self._console = Console(stderr=True)
         self._live = Progress(
-            TextColumn("frame {task.completed:.0f} of {task.total:.0f}"),
+            TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
@@ -38,8 +38,9 @@ class Display:
             transient=True,
             disable=quiet or as_json or not self._console.is_terminal,
         )
+        self._task = self._live.add_task("", total=None, rate="", objective="")
         self._begun = self._told = self._previous = self._steady = time.monotonic()
-        self._seen = 0
+        self._seen = self._steps = 0
 
     def __enter__(self) -> Display:
         self._live.start()
@@ -48,13 +49,19 @@ class Display:
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
+    def step(self, octave: int, step: int, objective: object) -> None:
+        """Hears of every step; the first frame may take many."""
+        self._steps += 1
+        if self._seen == 0:
+            self._live.update(self._task, description=f"first frame, step {self._steps}")
+
     def frame(self, progress: production.Progress) -> None:
         """Hears of a finished frame."""
         if self._quiet:
             return
         now = time.monotonic()
-        if self._seen == 0:
-            self._start(progress)
+        if self._seen == 0 and progress.index > 0 and not self._json:
+            self._console.print(f"going on at frame {progress.index}", highlight=False)
         self._seen += 1
         if self._seen == 2:  # the first frame waits for the network to load, and may be dreamed longer
             self._steady = self._previous
@@ -71,7 +78,14 @@ class Display:
                 done = f"frame {progress.index + 1} of {progress.last}, {rate:.2f}/s, {left:.0f} s left"
                 self._console.print(f"{done}, {objective}".rstrip(", "), highlight=False)
         else:
-            self._live.update(self._task, completed=progress.index + 1, rate=f"{rate:.2f}/s", objective=objective)
+            self._live.update(
+                self._task,
+                description=f"frame {progress.index + 1} of {progress.last}",
+                completed=progress.index + 1,
+                total=progress.last,
+                rate=f"{rate:.2f}/s",
+                objective=objective,
+            )
 
     def done(self, film: production.Film) -> None:
         """Hears of the finished film."""
@@ -89,12 +103,6 @@ class Display:
             say(f"{film.path}: {what}, made in {seconds:.0f} s")
         else:
             say(f"{film.path} is this film already; nothing to do")
-
-    def _start(self, progress: production.Progress) -> None:
-        """Counts from the first frame that is dreamed now; frames before the film's own lead up to it."""
-        if progress.index > 0 and not self._json:
-            self._console.print(f"going on at frame {progress.index}", highlight=False)
-        self._task = self._live.add_task("", total=progress.last, rate="", objective="")
 
     def _say_json(self, value: object) -> None:
         say(json.dumps(value, allow_nan=False))

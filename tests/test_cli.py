@@ -332,7 +332,8 @@ def test_a_terminal_shows_frame_rate_time_left_and_objective(folder: Path) -> No
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     whole = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
-    with subprocess.Popen([*PYTHON_M, "s.yaml"], stdout=theirs, stderr=theirs, env=whole) as process:
+    long = ["--set", "dream.first.steps=60", "--set", "size=[64, 64]"]
+    with subprocess.Popen([*PYTHON_M, "s.yaml", *long], stdout=theirs, stderr=theirs, env=whole) as process:
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # Linux says so when the other side is closed
@@ -341,6 +342,7 @@ def test_a_terminal_shows_frame_rate_time_left_and_objective(folder: Path) -> No
     os.close(ours)
     text = shown.decode()
     assert process.returncode == 0
+    assert "first frame, step " in text
     assert "frame 3 of 3" in text
     assert "/s" in text
     assert "0:0" in text
