@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from render.scene import document
 from render.scene.document import Document, Override
 from render.scene.layers import Known
 from render.scene.model import Scene
+from render.scene.output import PICTURES
 
 DEFAULT_SIZE = (512, 512)
 
@@ -26,18 +28,15 @@ DEFAULT_SIZE = (512, 512)
 def unseen_octave(scene: Scene) -> str | None:
     """Which octave of a complete scene its network cannot see: too small, or not of the only size that it sees."""
     assert scene.size is not None, "a complete scene knows its size"
-    name, (width, height) = scene.network.name, scene.size
-    asked = {layer.layer or anatomy(name).logits for layer in scene.layers}
+    name, training, (width, height) = scene.network.name, scene.network.training, scene.size
+    asked = {layer.layer or anatomy(name, training).logits for layer in scene.layers}
     plans = [octaves(height, width, loop.ascent(scene, scene.at(index))) for index in {0, scene.length - 1}]
-    size = unseen(name, asked, sorted({size for plan in plans for size, _ in (plan[0], plan[-1])}))
+    size = unseen(name, training, asked, sorted({size for plan in plans for size, _ in (plan[0], plan[-1])}))
     if size is None:
         return None
     octave = "" if size == (height, width) else f", an octave of {width}x{height}"
-    trained = registry.blueprint(name).side
-    return (
-        f"{name} cannot see a picture of {size[1]}x{size[0]}{octave}; it was trained on {trained}x{trained}, and "
-        "dream.octaves: 1 leaves only the picture itself"
-    )
+    trained = registry.blueprint(name, training).side
+    return f"{name} cannot see a picture of {size[1]}x{size[0]}{octave}; it was trained on {trained}x{trained}"
 
 
 class _Networks(Mapping[str, Known]):
@@ -76,7 +75,9 @@ def load(path: str | Path, overrides: Sequence[Override] = (), scale: float = 1.
     _check_files(scene, written)
     complete = scene.concrete(scene.size or _natural_size(scene), Path(path).stem, scale)
     if told := unseen_octave(complete):
-        raise SceneError([written.problem(told, ("size",))])
+        hint = "dream.octaves: 1 leaves only the picture itself"
+        raise SceneError([written.problem(f"{told}; {hint}", ("size",))])
+    _check_guides(complete, written)
     return complete
 
 
@@ -112,16 +113,30 @@ def _check_files(scene: Scene, written: Document) -> None:
             else:
                 networks.check_weights(scene.network.name, file)
         except StorageError as error:
-            hint = "" if file.exists() else document.neighbour(file)
+            hint = "" if os.path.lexists(file) else document.neighbour(file)
             problems.append(str(written.problem(f"{error}{hint}", path)))
     if problems:
         raise StorageError("\n".join(problems))
 
 
+def _check_guides(scene: Scene, written: Document) -> None:
+    """Raises SceneError when the network cannot see a guide at the size it is looked at."""
+    assert scene.size is not None, "a complete scene knows its size"
+    wanted = scene.network
+    for i, layer in enumerate(scene.layers):
+        if layer.guide is None or layer.layer is None:
+            continue
+        path = ("layers", i, "guide")
+        width, height = source.fitted_size(scene.locate(layer.guide, path), max(scene.size))
+        if unseen(wanted.name, wanted.training, {layer.layer}, [(height, width)]):
+            told = f"{wanted.name} cannot see this guide as far as {layer.layer}, at {width}x{height} pixels"
+            raise SceneError([written.problem(told, path)])
+
+
 def _natural_size(scene: Scene) -> tuple[int, int]:
-    """The picture's size, made even for the codecs, or the default."""
+    """The picture's size, made even for a film's codec, or the default."""
     picture = loop.picture(scene)
     if picture is None:
         return DEFAULT_SIZE
     width, height = source.picture_size(picture)
-    return width // 2 * 2, height // 2 * 2
+    return (width, height) if scene.output.chosen_codec in PICTURES else (width // 2 * 2, height // 2 * 2)

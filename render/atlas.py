@@ -57,7 +57,8 @@ def atlas(
     """Writes a labelled sheet, .png or .jpg, of what the layers of a network dream, and returns how many there are.
 
     The layers are the network's blocks, or those named; `channels`, `"blocks.7:0-31"`, takes channels of one layer
-    instead. They dream of noise, or of an `image`. `watch` hears of each picture: how many are done, of how many.
+    instead. They dream of noise, or of an `image`, with `side` pixels along the longer side; a network that sees
+    pictures of one size only decides itself. `watch` hears of each picture: how many are done, of how many.
     Raises UsageError for what the network does not have, and what `render` raises.
     """
     sheet.check_target(target, overwrite)
@@ -69,7 +70,7 @@ def atlas(
     how = OF_A_CHANNEL if channels is not None else FROM_NOISE
     scenes = [_scene(network, each, how if image is None else FROM_PICTURE, image, weights, side) for each in asked]
     if told := next((told for scene in scenes if (told := api.unseen_octave(scene))), None):
-        raise UsageError(told)
+        raise UsageError(f"{told}; --side makes the pictures larger")
     loaded = api.network(scenes[0], machine.choose(device, precision), quiet)
     cells: list[Cell] = []
     for scene in scenes:
@@ -93,7 +94,10 @@ def _scene(
     except Fault as fault:
         raise UsageError(str(fault)) from None
     size = (side, side)
-    if image is not None:
+    alone = anatomy(network).side
+    if alone is not None:  # a transformer, that sees pictures of one size
+        size, how = (alone, alone), how | {"octaves": 1, "steps": (sum(how["steps"]),)}
+    elif image is not None:
         width, height = source.picture_size(image)
         shrink = side / max(width, height)
         size = (max(16, round(width * shrink)), max(16, round(height * shrink)))

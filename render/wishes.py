@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -21,7 +22,8 @@ Wishes = Sequence[Objective]
 
 def wishes(scene: Scene, network: Network) -> Wishes:
     """What each layer and class of a scene asks for. Raises StorageError when a picture cannot be read."""
-    return [wish for i, layer in enumerate(scene.layers) for wish in _wishes(scene, i, layer, network)]
+    masks: dict[Path, Tensor] = {}  # layers with the same mask share a gradient
+    return [wish for i, layer in enumerate(scene.layers) for wish in _wishes(scene, i, layer, network, masks)]
 
 
 def objective(asked: Wishes, now: Now) -> Objective:
@@ -30,15 +32,17 @@ def objective(asked: Wishes, now: Now) -> Objective:
     return sum((weight * wish for weight, wish in zip(weights, asked, strict=True)), Objective())
 
 
-def _wishes(scene: Scene, index: int, asked: Layer, network: Network) -> list[Objective]:
+def _wishes(scene: Scene, index: int, asked: Layer, network: Network, masks: dict[Path, Tensor]) -> list[Objective]:
     found = [objectives.logit(network.logits, network.classes.index(str(name))) for name in asked.classes or ()]
     if asked.layer is not None:
         found = [_of_layer(scene, index, asked.layer, asked, network)]
     if asked.mask is None:
         return found
     assert scene.size is not None, "a loaded scene knows its size"
-    mask = source.mask(scene.locate(asked.mask, ("layers", index, "mask")), scene.size).to(network.device)
-    return [wish.within(mask) for wish in found]
+    file = scene.locate(asked.mask, ("layers", index, "mask"))
+    if file not in masks:
+        masks[file] = source.mask(file, scene.size).to(network.device)
+    return [wish.within(masks[file]) for wish in found]
 
 
 def _of_layer(scene: Scene, index: int, name: str, asked: Layer, network: Network) -> Objective:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -30,6 +31,8 @@ BLOG = (
 """The classes that Mordvintsev, Olah & Tyka drew in "Inceptionism", 2015."""
 OTHERS = range(16, 1000, 33)
 """Thirty indices of ImageNet, evenly spread and not chosen."""
+ENOUGH_OF_BLOG, ENOUGH_OF_OTHERS = 8, 27
+"""With fewer the script fails."""
 JUDGE = "efficientnet_lite2"
 
 
@@ -41,14 +44,14 @@ def main() -> None:
     options = parser.parse_args()
     judge = networks.load(JUDGE)
     right = compare("the blog's classes", BLOG, judge, options.sheet)
+    enough = right >= ENOUGH_OF_BLOG
     if not options.blog:
-        names = [judge.classes[index] for index in OTHERS]
-        right += compare("every 33rd class", names, judge)
-    print(right)
+        enough &= compare("every 33rd class", [judge.classes[index] for index in OTHERS], judge) >= ENOUGH_OF_OTHERS
+    sys.exit(not enough)
 
 
-def compare(title: str, names: tuple[str, ...] | list[str], judge: Network, sheet: Path | None = None) -> str:
-    """Draws each class and prints what the judge sees in it; the result in one line."""
+def compare(title: str, names: tuple[str, ...] | list[str], judge: Network, sheet: Path | None = None) -> int:
+    """Draws each class and prints what the judge sees in it; how many it sees first of all."""
     print(f"{'drawn':<28}{JUDGE + ' sees':<28}{'probability':>12}{'rank':>6}{'seconds':>9}")
     cells: list[Cell] = []
     ranks = []
@@ -65,7 +68,8 @@ def compare(title: str, names: tuple[str, ...] | list[str], judge: Network, shee
     if sheet is not None:
         save(cells, sheet, columns=3)
     first, five = sum(rank == 1 for rank in ranks), sum(rank <= 5 for rank in ranks)
-    return f"{title}: right {first} of {len(ranks)}, among the first five {five}\n"
+    print(f"{title}: right {first} of {len(ranks)}, among the first five {five}\n")
+    return first
 
 
 def drawn(name: str) -> Tensor:

@@ -588,6 +588,11 @@ def test_a_picture_knows_what_made_it(here: Path, name: str) -> None:
     assert (here / name).read_bytes() == first
 
 
+def test_a_smaller_still_is_named_after_its_scale(here: Path) -> None:
+    scene = load("film.yaml", [("--set", "duration", "1"), ("--set", "output.path", "s.png")])
+    assert scene.titled("x0.5").output.path == "s.x0.5.png"
+
+
 def test_a_sequence_of_jpegs_is_numbered(here: Path) -> None:
     make("duration=3", "output.path=f/%02d.jpg")
     assert sorted(path.name for path in (here / "f").iterdir()) == ["00.jpg", "01.jpg", "02.jpg"]

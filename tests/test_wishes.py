@@ -140,6 +140,28 @@ def test_a_file_that_is_not_what_it_should_be_is_shown_where_it_is_named(
     assert "\n    1 | " in str(caught.value)
 
 
+def test_a_guide_that_the_network_cannot_see_is_shown(folder: Path) -> None:
+    cv2.imwrite(str(folder / "line.png"), np.zeros((2, 90, 3), np.uint8))
+    weights_file(folder, "squeezenet1_1")
+    network = "network: {name: squeezenet1_1, weights: weights.pth}"
+    text = SCENE.replace("layers: [{layer: blocks.4}]", f"{network}\nlayers: [{{layer: features.12, guide: line.png}}]")
+    (folder / "scene.yaml").write_text(text)
+    with pytest.raises(SceneError, match=r"squeezenet1_1 cannot see this guide as far as features.12, at 90x2 pixels"):
+        scene_of(folder)
+
+
+@pytest.mark.parametrize("key", ["layers.0.guide", "layers.0.mask"])
+def test_a_name_that_no_file_can_have_is_an_error(key: str, folder: Path) -> None:
+    with pytest.raises(StorageError, match="cannot read the picture"):
+        scene_of(folder, f"{key}={'x' * 300}.png")
+
+
+def test_layers_with_one_mask_share_a_gradient(folder: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    scene = scene_of(folder, "layers=[{layer: blocks.4, mask: mask.png}, {layer: blocks.5, mask: mask.png}]")
+    assert len(objective(wishes(scene, network), scene.at(0)).by_mask()) == 1
+
+
 def test_all_files_that_are_wrong_are_told_at_once(folder: Path) -> None:
     wrong = "[{layer: blocks.4, guide: a.png}, {layer: blocks.5, guide: b.png, mask: c.png}]"
     with pytest.raises(StorageError) as caught:

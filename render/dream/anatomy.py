@@ -43,20 +43,22 @@ class Anatomy:
     """A network's layers by name, in order of depth, modules after the last of what is in them.
 
     `outline` names those that an artist tries first: the blocks the network is a chain of. `logits` is the last layer.
+    A transformer may see only square pictures of so many pixels a `side`.
     """
 
     layers: Mapping[str, Layer]
     outline: tuple[str, ...]
     logits: str
+    side: int | None
 
 
 @lru_cache
-def anatomy(name: str) -> Anatomy:
+def anatomy(name: str, training: str | None = None) -> Anatomy:
     """The layers of the network called `name`. Raises UsageError for an unknown one."""
-    traced = _traced(name)
+    traced = _traced(name, training)
     model = traced.model
     cut = graph.cut(traced, traced.operations)
-    sides = PICTURES if _sees(cut, (PICTURES[1],) * 2) else (registry.blueprint(name).side,)
+    sides = PICTURES if _sees(cut, (PICTURES[1],) * 2) else (registry.blueprint(name, training).side,)
     shapes = [_shapes(cut, (side, side)) for side in sides]
     places = {name: _places(sides, [of_one[name] for of_one in shapes]) for name in shapes[0]}
     reaches = _reaches(traced, places)
@@ -68,22 +70,27 @@ def anatomy(name: str) -> Anatomy:
             axis, stride = places[operation]
             channels = shapes[0][operation][axis]
             layers[layer] = Layer(layer, kind, channels, stride, reaches[operation], axis, operation)
-    outline = tuple(layer for layer in _outline(model) if layer in layers and layers[layer].stride)
-    return Anatomy(layers, outline, list(traced.operations)[-1])
+    outline = tuple(
+        name for name in _outline(model) if name in layers and (layers[name].stride or layers[name].axis == 2)
+    )
+    return Anatomy(layers, outline, list(traced.operations)[-1], None if len(sides) > 1 else sides[0])
 
 
-def unseen(name: str, layers: Collection[str], sizes: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
+def unseen(
+    name: str, training: str | None, layers: Collection[str], sizes: Iterable[tuple[int, int]]
+) -> tuple[int, int] | None:
     """The first of some pictures' (height, width) that the network cannot see as far as these layers.
 
     Convolutions may need more pixels, and transformers may see only pictures as large as those they were trained on.
     """
-    cut = graph.cut(_traced(name), {anatomy(name).layers[layer].operation for layer in layers})
+    known = anatomy(name, training).layers
+    cut = graph.cut(_traced(name, training), {known[layer].operation for layer in layers})
     return next((size for size in sizes if not _sees(cut, size)), None)
 
 
 @lru_cache(maxsize=4)
-def _traced(name: str) -> graph.Traced:
-    return graph.traced(registry.blueprint(name).build())
+def _traced(name: str, training: str | None) -> graph.Traced:
+    return graph.traced(registry.blueprint(name, training).build())
 
 
 def _sees(cut: fx.GraphModule, size: tuple[int, int]) -> bool:

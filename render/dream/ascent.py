@@ -25,11 +25,11 @@ OnStep = Callable[[int, int, Tensor], None]
 class Ascent:
     """How to ascend.
 
-    Octaves are `octave_scale` apart, `steps` holds a number for each, the coarsest first. A step changes a value in
-    [0, 1] by `step_size` on average over what is asked about, an octave's last one by `last_step` times that. It sees
-    the picture shifted by up to `jitter` pixels, scaled by a factor in `scale` and turned by up to `rotate` degrees.
-    Its direction is the conditioned gradient, averaged with `momentum`, less `total_variation` times that of the total
-    variation.
+    Octaves are `octave_scale` apart, `steps` holds a number for each, the coarsest first. A step sees the picture
+    shifted by up to `jitter` pixels, scaled by a factor in `scale` and turned by up to `rotate` degrees. The
+    conditioned gradient, averaged with `momentum`, is scaled to change a value in [0, 1] by `step_size` on average
+    (over the share of the picture that a neuron sees), an octave's last one by `last_step` times that; then
+    `total_variation` times the gradient of the total variation is taken off it.
     """
 
     octave_scale: float
@@ -66,7 +66,9 @@ def dream(
         masks = [None if mask is None else _resize(mask, size) for mask, _ in parts]
         share = objective.share(size)
         base = _resize(image, size)
-        x = base + _within_reach(_resize(detail, size), masks)
+        reach = _union(masks)
+        carried = _resize(detail, size)
+        x = base + (carried if reach is None else carried * (reach > 0))
         averages: list[Tensor] = []
         for step in range(steps):
             view = random_view((*seed, octave, step), size, ascent.jitter, ascent.scale, ascent.rotate)
@@ -109,21 +111,21 @@ def _gradients(x: Tensor, network: Network, parts: Sequence[Objective], view: Vi
 def _direction(
     x: Tensor, gradients: Sequence[Tensor], masks: Sequence[Tensor | None], share: float, smoothing: float
 ) -> Tensor:
-    """Where to step: 1 on average over the share of the picture that is asked about, before masks take from it."""
-    total = sum(gradients[1:], gradients[0])
+    """Where to step: `share` on average for the strongest part of each pixel, before masks take from it."""
+    strength = torch.stack([gradient.abs() for gradient in gradients]).amax(0).mean()  # parts may cancel, this does not
     masked = (g if mask is None else mask * g for g, mask in zip(gradients, masks, strict=True))
-    direction = sum(masked, torch.zeros_like(x)) * (share / (total.abs().mean() + TINY))
+    direction = sum(masked, torch.zeros_like(x)) * (share / (strength + TINY))
     if smoothing:
-        direction = direction - _within_reach(smoothing * total_variation(x), masks)
+        whole = _union(masks)
+        smoother = smoothing * share * total_variation(x)
+        direction = direction - (smoother if whole is None else whole * smoother)
     return direction
 
 
-def _within_reach(x: Tensor, masks: Sequence[Tensor | None]) -> Tensor:
-    """Zero where all masks are black."""
+def _union(masks: Sequence[Tensor | None]) -> Tensor | None:
+    """Where any of the masks lets something change, and how much; None when it is everywhere."""
     given = [mask for mask in masks if mask is not None]
-    if len(given) < len(masks):
-        return x
-    return x * (torch.stack(given).amax(0) > 0)
+    return torch.stack(given).amax(0) if len(given) == len(masks) else None
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -50,7 +50,7 @@ def raw() -> Conditioner:
 def total_variation(image: Tensor) -> Tensor:
     """The gradient of the total variation Σ √(dx² + dy² + ε²) (Rudin, Osher & Fatemi 1992), shaped like the image.
 
-    Each value is between -4 and 4: it counts how many neighbours lie below it.
+    Each value is within 2 + √2 of zero.
     """
     right = F.pad(image.diff(dim=3), (0, 1))
     below = F.pad(image.diff(dim=2), (0, 0, 0, 1))

@@ -39,8 +39,8 @@ class Network:
         self.classes = blueprint.classes
         self.device = device
         self.dtype = dtype
-        self.layers = anatomy(name).layers
-        self.logits = anatomy(name).logits
+        self.layers = anatomy(name, training).layers
+        self.logits = anatomy(name, training).logits
         self._traced = graph.traced(model)
         precise = torch.promote_types(dtype, torch.float32)
         self._mean = torch.tensor(blueprint.mean, device=device, dtype=precise).view(1, 3, 1, 1)

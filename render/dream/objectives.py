@@ -16,8 +16,8 @@ from render.dream.views import Place, View
 Measure = Callable[[Tensor, View], Tensor]
 """From a layer's activation (1xCxhxw, or 1xC) for a view of the picture to how much of what is wanted there is."""
 
-ROWS = 2048
-"""So many places are compared with all of a guide's at a time."""
+COMPARED = 2**24
+"""So many pairs of places, of a picture and its guide, are compared at a time: 64 MB."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ def neuron(name: str, channel: int, place: Place, reach: int | None = None) -> O
         if seen is None:
             return 0.0 * mean_square(activation[:, channel])
         rows, columns = activation.shape[2:]
-        return mean_square(activation[:, channel, int(seen[1] * rows), int(seen[0] * columns)])
+        row, column = min(int(seen[1] * rows), rows - 1), min(int(seen[0] * columns), columns - 1)
+        return mean_square(activation[:, channel, row, column])
 
     return Objective((Term(1.0, name, measure, reach=reach),))
 
@@ -121,12 +122,13 @@ def guide(name: str, features: Tensor) -> Objective:
     At every place the feature of the guide that matches best (the largest dot product) is asked for (Mordvintsev et al.
     2015, `objective_guide`).
     """
-    wanted = _widened(features.flatten(2)[0])
+    wanted = _widened(_places(features))
+    rows = max(1, COMPARED // wanted.shape[1])
 
     def measure(activation: Tensor, view: View) -> Tensor:
-        found = _widened(activation.flatten(2)[0])
+        found = _widened(_places(activation))
         with torch.no_grad():
-            best = torch.cat([(rows.T @ wanted).argmax(1) for rows in torch.split(found, ROWS, dim=1)])
+            best = torch.cat([(some.T @ wanted).argmax(1) for some in torch.split(found, rows, dim=1)])
         return (found * wanted[:, best]).mean()
 
     return Objective((Term(1.0, name, measure),))
@@ -135,6 +137,11 @@ def guide(name: str, features: Tensor) -> Objective:
 def mean_square(activation: Tensor) -> Tensor:
     """In float32 or better, whatever the network runs in."""
     return _widened(activation).square().mean()
+
+
+def _places(activation: Tensor) -> Tensor:
+    """CxN: a feature for each place; logits have one."""
+    return activation.flatten(2)[0] if activation.dim() > 2 else activation.T
 
 
 def _widened(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torchvision.models import WeightsEnum
 
 from render.dream import efficientnet_lite, weights
 from render.dream.efficientnet_lite import EfficientNetLite, Variant
-from render.dream.weights import Source
+from render.dream.weights import AUXILIARY, Source
 from render.errors import UsageError, did_you_mean, shown
 
 Color = tuple[float, float, float]
@@ -85,8 +85,9 @@ def _lite(variant: Variant, training: str | None) -> Blueprint:
 
 def _torchvision(name: str, training: str | None) -> Blueprint:
     trainings = torchvision.models.get_model_weights(name)
-    if training is not None and training not in trainings.__members__:
-        raise UsageError(f"{name} has no training {shown(training)}{did_you_mean(training, trainings.__members__)}")
+    named = tuple(each.name for each in trainings if each.meta.get("categories"))  # not those of features alone
+    if training is not None and training not in named:
+        raise UsageError(f"{name} has no training {shown(training)}{did_you_mean(training, named)}")
     chosen: WeightsEnum = trainings.DEFAULT if training is None else trainings[training]
     preset: Any = chosen.transforms()
     # The table of positions of a transformer is as large as the pictures it was trained on.
@@ -101,7 +102,7 @@ def _torchvision(name: str, training: str | None) -> Blueprint:
         parameters=chosen.meta["num_params"],
         accuracy=chosen.meta["_metrics"]["ImageNet-1K"]["acc@1"],
         source=weights.published(name, chosen),
-        trainings=tuple(each.name for each in trainings),
+        trainings=named,
     )
 
 
@@ -129,5 +130,8 @@ def _hollow(build: Callable[[], nn.Module]) -> nn.Module:
         model: Any = build()
     if hasattr(model, "transform_input"):
         model.transform_input = True  # as torchvision sets it for published weights
+    for auxiliary in AUXILIARY:
+        if hasattr(model, auxiliary):
+            setattr(model, auxiliary, None)
     hollow: nn.Module = model.to("meta").eval().requires_grad_(False)
     return hollow

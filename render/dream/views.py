@@ -45,7 +45,8 @@ class View:
     def locate(self, place: Place) -> Place | None:
         """Where a place of the picture is in the view, None when it is not seen."""
         height, width = self.size
-        x, y = place[0] * width + self.shift[1], place[1] * height + self.shift[0]
+        x, y = (min(share * side, side - 0.5) for share, side in zip(place, (width, height), strict=True))
+        x, y = x + self.shift[1], y + self.shift[0]
         if self.is_shift:
             return x / width % 1, y / height % 1
         cos, sin = self._turn(self.scale)

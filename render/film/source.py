@@ -53,10 +53,14 @@ def mask(path: Path, size: tuple[int, int]) -> Tensor:
 
 def fitted(path: Path, longest: int) -> Tensor:
     """A whole still, 1x3xHxW in [0, 1], its longer side `longest` pixels or, when it has fewer, its own."""
-    image = _read(path)
-    scale = min(1.0, longest / max(image.shape[:2]))
-    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    return _tensor(_resized(image, (width, height)))
+    return _tensor(_resized(_read(path), fitted_size(path, longest)))
+
+
+def fitted_size(path: Path, longest: int) -> tuple[int, int]:
+    """(width, height) that `fitted` gives a still. Raises StorageError."""
+    width, height = picture_size(path)
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def picture_size(path: Path) -> tuple[int, int]:

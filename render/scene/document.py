@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -196,7 +197,8 @@ def _inside(path: Loc) -> str:
 
 def _hint(path: Loc) -> str:
     """For an unknown key: the sections it belongs in, or the known key that is like it."""
-    homes = [home[:-1] for home in _homes(Scene, ()) if home[-1] == path[-1]]
+    near = difflib.get_close_matches(str(path[-1]), _fields(path[:-1]), n=1, cutoff=0.8)
+    homes = [] if near else [home[:-1] for home in _homes(Scene, ()) if home[-1] == path[-1]]
     if homes:
         return "; it belongs " + " or ".join(f"in '{_name(home)}'" if home else "at the top" for home in homes)
     return did_you_mean(str(path[-1]), _fields(path[:-1]))

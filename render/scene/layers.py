@@ -42,10 +42,10 @@ Catalogue = Mapping[str, Known]
 class Network(Named):
     """The network that dreams: its name, or `{name: googlenet, weights: my.pth}`."""
 
-    name: str
+    name: str = "efficientnet_lite0"
     """`render networks` lists them."""
     weights: Annotated[str | None, NamesFile("weights")] = None
-    """A state dict of your own, instead of the published weights."""
+    """A state dict of your own, instead of the published weights; it is given pictures as those are."""
     training: str | None = None
     """Which of the published weights, where there are several: IMAGENET1K_V1; default: the most accurate."""
 
@@ -85,7 +85,7 @@ class Layer(Part):
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["layer"]}, {"required": ["class"]}]})
 
     layer: str | None = None
-    """The layer's name; `render layers NETWORK` lists them."""
+    """The layer's name; `render layers NETWORK` lists the blocks, with `--all` every one."""
     channels: Annotated[tuple[int, ...] | None, OneOrMore(_channel, {"type": "integer", "minimum": 0})] = None
     """Only these channels of the layer, counted from 0."""
     neuron: tuple[Fractional, Fractional] | None = Field(default=None, strict=False)
@@ -94,9 +94,9 @@ class Layer(Part):
         default=None, alias="class"
     )
     """A class, by name or index, instead of a layer, or a list of them; `render classes` lists them."""
-    guide: Picture = None
+    guide: Picture = Field(default=None, min_length=1)
     """A picture's path: more of what the layer sees in it."""
-    mask: Picture = None
+    mask: Picture = Field(default=None, min_length=1)
     """A picture's path: only where it is white."""
     weight: Weight = parsed(1.0)
     """How much it counts; zero costs nothing, below zero asks for less. For several classes it may be a list."""
@@ -135,7 +135,7 @@ class Layer(Part):
         assert self.layer is not None
         layer = known.layers.get(self.layer)
         if layer is None:
-            hint = did_you_mean(self.layer, known.layers, f"`render layers {network}` lists them")
+            hint = did_you_mean(self.layer, known.layers, f"`render layers {network} --all` lists them")
             raise Fault(f"{network} has no layer {shown(self.layer)}{hint}", ("layer",))
         for i, channel in enumerate(self.channels or ()):
             if channel >= layer.channels:

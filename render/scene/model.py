@@ -172,7 +172,7 @@ class Dream(Part):
     momentum: float = Field(default=0.0, ge=0, lt=1)
     """How much of the direction of the steps before goes on into each step."""
     total_variation: float = Field(default=0.0, ge=0, le=100)
-    """Smooths what is dreamed, keeping its edges: strength beside the gradient's."""
+    """Smooths the picture while it is dreamed, keeping its edges: strength beside the gradient's."""
     gradient: Gradient = parsed("natural")
     """`natural`, `gaussian`, `laplacian` or `raw`; or with parameters, `{natural: {power: 0.4}}`."""
     first: First = First()
@@ -365,7 +365,7 @@ class Scene(Part):
         path = Path(self.output.path or "")
         own = (
             path.parent / title / path.name
-            if self.output.codec in PICTURES
+            if self.output.codec in PICTURES and not self.output.is_one_picture
             else path.with_suffix(f".{title}{path.suffix}")
         )
         return self.model_copy(update={"output": self.output.model_copy(update={"path": str(own)})})

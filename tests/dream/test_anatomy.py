@@ -8,7 +8,7 @@ import torchvision.models
 from torchvision.models.feature_extraction import get_graph_node_names
 
 from render.dream import graph, registry
-from render.dream.anatomy import anatomy
+from render.dream.anatomy import anatomy, unseen
 from render.dream.networks import Network
 from render.errors import UsageError
 from tests.dream.zoo import network, randomised
@@ -99,6 +99,13 @@ def test_every_operation_and_every_module_is_a_layer(name: str) -> None:
     spatial = [n for n, module in model.named_modules() if isinstance(module, torch.nn.Conv2d)]
     assert set(spatial) <= found.layers.keys()
     assert {n.rpartition(".")[0] for n in spatial if "." in n} <= found.layers.keys()
+
+
+def test_each_training_is_seen_at_its_own_size() -> None:
+    assert anatomy("vit_b_16").side == 224
+    assert anatomy("vit_b_16", "IMAGENET1K_SWAG_E2E_V1").side == 384
+    assert anatomy("resnet18").side is None
+    assert unseen("vit_b_16", "IMAGENET1K_SWAG_E2E_V1", ["conv_proj"], [(384, 384), (224, 224)]) == (224, 224)
 
 
 def test_the_outline_is_the_chain_of_blocks() -> None:

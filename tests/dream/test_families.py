@@ -50,6 +50,19 @@ def test_a_shallow_and_a_deep_layer_dream(name: str) -> None:
         assert after > before > 0, wanted
 
 
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow]) for name in NAMES])
+def test_folded_and_cut_it_says_what_it_said(name: str) -> None:
+    photo = photo_tensor("chelsea", 160, 128)
+    model = randomised(random_network(name)).requires_grad_(False)
+    network = Network(name, model, "", torch.device("cpu"), torch.float32)
+    blueprint = registry.blueprint(name)
+    mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (blueprint.mean, blueprint.std))
+    with torch.no_grad():
+        expected = model((photo - mean) / std)
+        found = network.activations(photo, [network.logits])[network.logits]
+    assert (found - expected).abs().max() < 1e-4 * expected.abs().max().clamp_min(1)
+
+
 def test_each_family_has_a_member_that_always_runs() -> None:
     assert set(NAMES) >= QUICK
     kinds = {type(registry.blueprint(name).build()) for name in NAMES}

@@ -125,6 +125,52 @@ def test_each_layer_keeps_to_its_own_mask(network: Network, photo: Tensor) -> No
     assert (both - photo)[..., 80:].abs().mean() > 0
 
 
+def test_opposed_wishes_of_two_masks_do_not_blow_each_other_up(network: Network, photo: Tensor) -> None:
+    grey = 0.25 + 0.5 * photo
+    left = torch.zeros(1, 1, 160, 160)
+    left[..., :80] = 1
+    wish = layer("blocks.4").within(left) - layer("blocks.4").within(1 - left)
+    dreamed = dream(grey, network, wish, replace(ASCENT, steps=(1,)), (0, 0))
+    assert (dreamed - grey).abs().mean() == pytest.approx(0.01, rel=0.02)
+
+
+def test_parts_with_masks_of_their_own_add_up_to_the_whole(network: Network, photo: Tensor) -> None:
+    grey = 0.25 + 0.5 * photo
+    left = torch.zeros(1, 1, 160, 160)
+    left[..., :80] = 1
+    one = replace(ASCENT, steps=(1,))
+    halves = layer("blocks.4").within(left) + layer("blocks.4").within(1 - left)
+    whole = dream(grey, network, layer("blocks.4"), one, (0, 0))
+    assert torch.allclose(dream(grey, network, halves, one, (0, 0)), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 1 / 255])
+def test_total_variation_keeps_to_the_mask_and_its_softness(network: Network, photo: Tensor, value: float) -> None:
+    mask = torch.full((1, 1, 160, 160), value)
+    mask[..., :60] = 1
+    dreamed = dream(photo, network, layer("blocks.7").within(mask), replace(ASCENT, total_variation=1.0), (0, 0))
+    change = (dreamed - photo).abs()
+    assert change[..., 80:].mean() <= 0.01 * change[..., :40].mean()
+
+
+@pytest.mark.parametrize("place", [(1.0, 1.0), (0.0, 0.0), (0.29, 0.5), (1.0, 0.0)])
+@pytest.mark.parametrize("shift", [(0, 0), (0, -29), (-7, 50)])
+def test_a_neuron_may_be_at_the_very_edge(place: tuple[float, float], shift: tuple[int, int]) -> None:
+    activation = torch.zeros(1, 1, 100, 100)
+    row, column = (min(int(share * 100 + 0.25), 99) for share in (place[1], place[0]))
+    activation[0, 0, row, column] = 1
+    off_the_grid = (place[0] + 0.0025 * (place[0] < 1), place[1] + 0.0025 * (place[1] < 1))
+    shifted = torch.roll(activation, shift, (2, 3))
+    assert neuron("a", 0, off_the_grid)({"a": shifted}, View((100, 100), shift)) == 1
+    assert neuron("a", 0, off_the_grid)({"a": activation}, View((100, 100), angle=1e-9)) == 1
+    assert neuron("a", 0, place)({"a": shifted}, View((100, 100), shift)).isfinite()
+
+
+def test_a_guide_matches_the_logits_too() -> None:
+    found = {"fc": torch.tensor([[1.0, 2.0]])}
+    assert guide("fc", torch.tensor([[3.0, 4.0]]))(found, STRAIGHT) == (3 + 8) / 2
+
+
 @pytest.mark.parametrize("view", [STRAIGHT, View((192, 192), (20, -30)), View((192, 192), (5, 5), 1.2, 20)])
 def test_the_gradient_of_a_neuron_vanishes_outside_its_receptive_field(network: Network, view: View) -> None:
     view = replace(view, size=(192, 192))

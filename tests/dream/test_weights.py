@@ -77,6 +77,16 @@ def test_a_trainings_own_file_is_understood(wrap: Callable[[Any], Any], prefix: 
     assert networks.load("squeezenet1_1", file=tmp_path / "w.pth").sha256
 
 
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_the_classifiers_that_only_training_uses_may_be_in_a_file_or_not(name: str, kept: bool, tmp_path: Path) -> None:
+    state = random_network(name).state_dict()
+    some = {key: value for key, value in state.items() if kept or "aux" not in key.lower()}
+    assert (len(some) == len(state)) == kept
+    torch.save(some, tmp_path / "w.pth")
+    networks.check_weights(name, tmp_path / "w.pth")
+
+
 def test_every_mismatch_is_named(tmp_path: Path) -> None:
     state = random_network("resnet18").state_dict()
     del state["layer1.0.conv1.weight"]
