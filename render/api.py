@@ -25,42 +25,6 @@ from render.scene.output import PICTURES
 DEFAULT_SIZE = (512, 512)
 
 
-def unseen_octave(scene: Scene) -> str | None:
-    """Which octave of a complete scene its network cannot see: too small, or not of the only size that it sees."""
-    assert scene.size is not None, "a complete scene knows its size"
-    name, training, (width, height) = scene.network.name, scene.network.training, scene.size
-    asked = {layer.layer or anatomy(name, training).logits for layer in scene.layers}
-    plans = [octaves(height, width, loop.ascent(scene, scene.at(index))) for index in {0, scene.length - 1}]
-    size = unseen(name, training, asked, sorted({size for plan in plans for size, _ in (plan[0], plan[-1])}))
-    if size is None:
-        return None
-    octave = "" if size == (height, width) else f", an octave of {width}x{height}"
-    trained = registry.blueprint(name, training).side
-    return f"{name} cannot see a picture of {size[1]}x{size[0]}{octave}; it was trained on {trained}x{trained}"
-
-
-class _Networks(Mapping[str, Known]):
-    """What a scene may name of each network, found out when it is asked for."""
-
-    def __getitem__(self, name: str) -> Known:
-        if name not in registry.names():
-            raise KeyError(name)
-        blueprint = registry.blueprint(name)
-        return Known(anatomy(name).layers, blueprint.classes, blueprint.trainings)
-
-    def __contains__(self, name: object) -> bool:
-        return name in registry.names()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(registry.names())
-
-    def __len__(self) -> int:
-        return len(registry.names())
-
-
-NETWORKS = _Networks()
-
-
 def load(path: str | Path, overrides: Sequence[Override] = (), scale: float = 1.0) -> Scene:
     """The scene of a YAML file, checked and complete: size and output are written out.
 
@@ -102,6 +66,20 @@ def network(scene: Scene, chosen: Machine, quiet: bool = False) -> Network:
     return networks.load(wanted.name, chosen.device, chosen.dtype, file, wanted.training, quiet)
 
 
+def unseen_octave(scene: Scene) -> str | None:
+    """Which octave of a complete scene its network cannot see: too small, or not of the only size that it sees."""
+    assert scene.size is not None, "a complete scene knows its size"
+    name, training, (width, height) = scene.network.name, scene.network.training, scene.size
+    asked = {layer.layer or anatomy(name, training).logits for layer in scene.layers}
+    plans = [octaves(height, width, loop.ascent(scene, scene.at(index))) for index in {0, scene.length - 1}]
+    size = unseen(name, training, asked, sorted({size for plan in plans for size, _ in (plan[0], plan[-1])}))
+    if size is None:
+        return None
+    octave = "" if size == (height, width) else f", an octave of {width}x{height}"
+    trained = registry.blueprint(name, training).side
+    return f"{name} cannot see a picture of {size[1]}x{size[0]}{octave}; it was trained on {trained}x{trained}"
+
+
 def _check_files(scene: Scene, written: Document) -> None:
     """Raises StorageError with all that is wrong with the files that the scene names, and where it names them."""
     problems = []
@@ -140,3 +118,25 @@ def _natural_size(scene: Scene) -> tuple[int, int]:
         return DEFAULT_SIZE
     width, height = source.picture_size(picture)
     return (width, height) if scene.output.chosen_codec in PICTURES else (width // 2 * 2, height // 2 * 2)
+
+
+class _Networks(Mapping[str, Known]):
+    """What a scene may name of each network, found out when it is asked for."""
+
+    def __getitem__(self, name: str) -> Known:
+        if name not in registry.names():
+            raise KeyError(name)
+        blueprint = registry.blueprint(name)
+        return Known(anatomy(name).layers, blueprint.classes, blueprint.trainings)
+
+    def __contains__(self, name: object) -> bool:
+        return name in registry.names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(registry.names())
+
+    def __len__(self) -> int:
+        return len(registry.names())
+
+
+NETWORKS = _Networks()

@@ -64,7 +64,11 @@ def atlas(
     sheet.check_target(target, overwrite)
     if not 32 <= side <= 1024:
         raise UsageError(f"a picture on a sheet has from 32 to 1024 pixels a side, not {side}")
-    asked = _channels(channels) if channels is not None else [{"layer": name} for name in layers or _outline(network)]
+    asked = (
+        _channels(channels)
+        if channels is not None
+        else [{"layer": name} for name in layers or anatomy(network).outline]
+    )
     if len(asked) > MOST:
         raise UsageError(f"{len(asked)} pictures; a sheet has at most {MOST}")
     how = OF_A_CHANNEL if channels is not None else FROM_NOISE
@@ -111,10 +115,6 @@ def _scene(
         "output": {"codec": "png"},
     }
     return Scene.model_validate(parts)
-
-
-def _outline(network: str) -> tuple[str, ...]:
-    return anatomy(network).outline
 
 
 def _channels(text: str) -> list[dict[str, Any]]:

@@ -35,7 +35,8 @@ app = typer.Typer(
 
 SceneFile = Annotated[Path, typer.Argument(help="The scene, a YAML file.", metavar="SCENE")]
 Sets = Annotated[
-    list[str], typer.Option("--set", help="Overrides a value of the scene; again for more.", metavar="DOTTED.KEY=VALUE")
+    list[str] | None,
+    typer.Option("--set", help="Overrides a value of the scene; again for more.", metavar="DOTTED.KEY=VALUE"),
 ]
 Scale = Annotated[float, typer.Option(help="Shrinks the scene for a quick look: size, jitter and grain.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -59,7 +60,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 def film(
     scene: SceneFile,
     output: Annotated[str | None, typer.Option(help="The film's path, instead of the scene's.")] = None,
-    sets: Sets = [],  # noqa: B006  # typer copies it
+    sets: Sets = None,
     frames: Annotated[str | None, typer.Option(help="Only frames A to B-1.", metavar="A:B")] = None,
     scale: Scale = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -89,7 +90,7 @@ def film(
 
 @app.command()
 @guarded
-def check(scene: SceneFile, sets: Sets = [], scale: Scale = 1.0) -> None:  # noqa: B006
+def check(scene: SceneFile, sets: Sets = None, scale: Scale = 1.0) -> None:
     """Find everything that is wrong with a scene, without rendering it."""
     from render.api import load
 
@@ -276,9 +277,9 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _overrides(sets: list[str], output: str | None) -> list[tuple[str, str, str]]:
+def _overrides(sets: list[str] | None, output: str | None) -> list[tuple[str, str, str]]:
     overrides = []
-    for item in sets:
+    for item in sets or ():
         key, equals, value = item.partition("=")
         if not equals:
             raise UsageError(f"--set needs dotted.key=value, not {shown(item)}")

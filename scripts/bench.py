@@ -53,10 +53,14 @@ def main() -> None:
         loop.conditioner = lambda gradient: timed("conditioning", conditioner(gradient))
         for label, name in (("camera", "move"), ("grade", "grade")):
             setattr(loop, name, timed(label, getattr(loop, name)))
-        Segment.write = timed("encode", Segment.write)  # type: ignore[method-assign]
-        Segment.finish = timed("encode", Segment.finish)  # type: ignore[method-assign]
-        Checkpoint.keep = timed("checkpoint", Checkpoint.keep)  # type: ignore[method-assign]
-        encoder.join = timed("encode", encoder.join)
+        of_files: list[tuple[str, Any, str]] = [
+            ("encode", Segment, "write"),
+            ("encode", Segment, "finish"),
+            ("encode", encoder, "join"),
+            ("checkpoint", Checkpoint, "keep"),
+        ]
+        for label, holder, name in of_files:
+            setattr(holder, name, timed(label, getattr(holder, name)))
         frame_times, begun = [], time.perf_counter()
 
         def watch(progress: Progress) -> None:

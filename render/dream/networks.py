@@ -6,6 +6,7 @@ import copy
 from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -61,7 +62,9 @@ class Network:
         """The network up to these operations; folded in float64, so that folding rounds nothing."""
         shared = graph.cut(self._traced, sorted(operations))
         own = graph.optimised(copy.deepcopy(shared).double())
-        return own.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        tensors: Any = {"device": self.device, "dtype": self.dtype, "memory_format": torch.channels_last}
+        ready: fx.GraphModule = own.to(**tensors)  # torch's stubs leave the memory format out
+        return ready
 
 
 def load(

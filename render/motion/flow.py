@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -26,6 +26,8 @@ Estimator = Callable[[Tensor, Tensor], Flow]
 
 RAFT_STRIDE, RAFT_SMALLEST = 8, 128
 """Pixels: RAFT's sides are multiples of the one and at least the other."""
+NO_GUESS: Any = None
+"""No flow to begin from; OpenCV's stubs do not know that this is allowed."""
 SOFTNESS = 4.0
 """Pixels over which confidence rises from an edge."""
 
@@ -43,14 +45,13 @@ def dis(first: Tensor, second: Tensor) -> Flow:
     """Dense inverse search (Kroeger et al. 2016), its medium preset down to single pixels: a third of the error."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)
-    found: Flow = search.calc(_grey(first), _grey(second), None)  # type: ignore[call-overload]
-    return found
+    return np.asarray(search.calc(_grey(first), _grey(second), NO_GUESS), np.float32)
 
 
 def farneback(first: Tensor, second: Tensor) -> Flow:
     """Polynomial expansion (Farnebäck 2003), five scales, windows of 21 pixels."""
-    found: Flow = cv2.calcOpticalFlowFarneback(_grey(first), _grey(second), None, 0.5, 5, 21, 3, 7, 1.5, 0)  # type: ignore[call-overload]
-    return found
+    found = cv2.calcOpticalFlowFarneback(_grey(first), _grey(second), NO_GUESS, 0.5, 5, 21, 3, 7, 1.5, 0)
+    return np.asarray(found, np.float32)
 
 
 def raft(size: Literal["small", "large"], state: Mapping[str, Tensor], device: torch.device) -> Estimator:
@@ -84,7 +85,7 @@ def motion(before: Tensor, now: Tensor, estimate: Estimator) -> Motion:
     height, width = back.shape[:2]
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     x, y = columns + back[..., 0], rows + back[..., 1]
-    there: Flow = cv2.remap(forward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+    there = np.asarray(cv2.remap(forward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
     length = _squared(there) + _squared(back)
     returns = _squared(there + back) <= 0.01 * length + 0.5
     slope = sum(np.square(np.gradient(back, axis=axis)).sum(-1) for axis in (0, 1))

@@ -71,7 +71,7 @@ def validate(document: Document, catalogue: Catalogue) -> Scene:
         try:
             unknown = any(path in (("network",), ("network", "name")) for path in left_out)
             scene = Scene.model_validate(written, context=None if unknown else catalogue)
-            scene.timeline  # noqa: B018  # evaluated for its errors, so that they come before frame 0
+            _ = scene.timeline  # evaluated for its errors, so that they come before frame 0
             break
         except ValidationError as errors:
             for error in errors.errors(include_url=False):
