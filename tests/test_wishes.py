@@ -116,14 +116,20 @@ def test_a_guide_is_found_beside_the_scene(
     [
         ("layers.0.guide=cofee.png", ["--set:1:16: cannot read the picture cofee.png", "did you mean 'coffee.png'?"]),
         ("layers.0.mask=scene.yaml", ["--set:1:15: scene.yaml is not a picture that can be read"]),
-        ("layers.0.guide=cut.png", ["--set:1:16: cut.png is not a picture that can be read"]),
+        (
+            "layers.0.guide=cut.png",
+            ["--set:1:16: cut.png is not a picture that can be read, or damaged; save it again as PNG"],
+        ),
         ("source={image: nothing.png}", ["--set:1:16: cannot read the picture nothing.png: No such file"]),
         (
             "network={name: efficientnet_lite0, weights: wights.pth}",
             ["cannot read the weights wights.pth: No such file", "did you mean 'weights.pth'?"],
         ),
         ("network={name: squeezenet1_1, weights: scene.yaml}", ["scene.yaml is not a file of weights"]),
-        ("network={name: efficientnet_lite0, weights: weights.pth}", ["weights.pth holds weights of another network"]),
+        (
+            "network={name: efficientnet_lite0, weights: weights.pth}",
+            ["weights.pth holds weights of another network", "did you mean network: squeezenet1_1?"],
+        ),
     ],
 )
 def test_a_file_that_is_not_what_it_should_be_is_shown_where_it_is_named(

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from render.dream import graph, registry, weights
 from render.dream.anatomy import anatomy
+from render.errors import StorageError
 
 CUTS = 16
 """So many sets of layers are kept ready; a film whose layers come and go uses one after the other."""
@@ -87,6 +88,28 @@ def load(
 
 
 def check_weights(name: str, file: Path) -> None:
-    """Raises StorageError, with every mismatch, when a file does not hold weights of the network called `name`."""
+    """Raises StorageError when a file does not hold weights of the network called `name`.
+
+    It names every mismatch, and the network whose weights they are.
+    """
+    parameters = weights.count(weights.read(file))
+    try:
+        _check(name, file)
+    except StorageError as error:
+        alike = [other for other in registry.names() if registry.blueprint(other).parameters == parameters]
+        meant = next((other for other in alike if _fits(other, file)), None)
+        hint = f"did you mean network: {meant}?" if meant else "`render networks` lists those there are"
+        raise StorageError(f"{error}; {hint}") from None
+
+
+def _check(name: str, file: Path) -> None:
     blueprint = registry.blueprint(name)
     weights.fitting(blueprint.build(), blueprint.source, file)
+
+
+def _fits(name: str, file: Path) -> bool:
+    try:
+        _check(name, file)
+    except StorageError:
+        return False
+    return True

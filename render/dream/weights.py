@@ -113,6 +113,12 @@ def read(file: Path) -> dict[str, Tensor]:
     return {str(key).removeprefix("module."): value for key, value in found.items()}
 
 
+def count(state: State) -> int:
+    """How many parameters there are, without the statistics of batch norms."""
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    return sum(value.numel() for key, value in state.items() if not key.endswith(statistics))
+
+
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
     """Errors of reading a weights' file as ours."""

@@ -101,7 +101,7 @@ def _read(path: Path) -> Picture:
     except cv2.error:
         image = None
     if image is None:
-        raise StorageError(f"{path} is not a picture that can be read")
+        raise StorageError(f"{path} is not a picture that can be read, or damaged; save it again as PNG or JPEG")
     white = {"uint8": 255, "uint16": 65535}.get(str(image.dtype), 1)
     return np.clip(np.nan_to_num(image.astype(np.float32) / white), 0, 1)
 
