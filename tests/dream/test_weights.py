@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torchvision.models import WeightsEnum
 
 from render.dream import efficientnet_lite, networks, registry, weights
 from render.dream.networks import Network
@@ -60,6 +64,49 @@ def test_without_a_network_one_sentence_says_what_is_missing_where_and_what_need
     assert f"googlenet-1378be20.pth is looked for in {cache}" in told
     assert "https://download.pytorch.org/models/googlenet-1378be20.pth" in told
     assert told.endswith("efficientnet_lite0 needs no download")
+
+
+@pytest.fixture
+def published(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file of squeezenet1_1's, published on loopback under a name with its checksum, as torchvision's are."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    file = weights_file(folder, "squeezenet1_1")
+    named = file.rename(folder / f"squeezenet1_1-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}.pth")
+    handler = functools.partial(Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{named.name}"
+        monkeypatch.setattr(WeightsEnum, "url", property(lambda self: url))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        yield named
+        server.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_weights_are_downloaded_when_first_used_with_a_bar_unless_quiet(
+    quiet: bool, published: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = networks.load("squeezenet1_1", quiet=quiet)
+    assert loaded.sha256 == hashlib.sha256((cache / published.name).read_bytes()).hexdigest()
+    told = capsys.readouterr().err
+    assert ("100%|" in told) is not quiet
+    published.unlink()
+    assert networks.load("squeezenet1_1").sha256 == loaded.sha256
+
+
+def test_weights_that_arrive_otherwise_than_published_are_refused(published: Path, cache: Path) -> None:
+    published.write_bytes(published.read_bytes()[:-9] + b"tampered!")
+    with pytest.raises(MissingError, match="the weights of squeezenet1_1 did not arrive as published"):
+        networks.load("squeezenet1_1")
+    assert not (cache / published.name).exists()
 
 
 def test_a_cache_that_cannot_be_written_is_named(cache: Path) -> None:
