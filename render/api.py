@@ -8,13 +8,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from render import loop, machine
+from render import loop, machine, sources
 from render.dream import networks, registry
 from render.dream.anatomy import anatomy, unseen
 from render.dream.ascent import OnStep, octaves
 from render.dream.networks import Network
 from render.errors import SceneError, StorageError, UsageError
-from render.film import source
+from render.film import clip, sound, source
 from render.machine import Machine
 from render.scene import document
 from render.scene.document import Document, Override
@@ -26,7 +26,7 @@ DEFAULT_SIZE = (512, 512)
 
 
 def load(path: str | Path, overrides: Sequence[Override] = (), scale: float = 1.0) -> Scene:
-    """The scene of a YAML file, checked and complete: size and output are written out.
+    """The scene of a YAML file, checked and complete: size, rate, duration and output are written out.
 
     `overrides` are (option, dotted key, YAML text), such as ("--set", "camera.zoom", "1.02"). `scale` shrinks size,
     jitter and grain together. Raises SceneError with everything that is wrong, StorageError for files that are missing
@@ -37,6 +37,7 @@ def load(path: str | Path, overrides: Sequence[Override] = (), scale: float = 1.
     written = document.read(Path(path), overrides)
     scene = document.validate(written, NETWORKS)
     _check_files(scene, written)
+    scene = _timed(scene, written)
     complete = scene.concrete(scene.size or _natural_size(scene), Path(path).stem, scale)
     if told := unseen_octave(complete):
         hint = "dream.octaves: 1 leaves only the picture itself"
@@ -86,15 +87,39 @@ def _check_files(scene: Scene, written: Document) -> None:
     for path, name, mark in scene.files():
         file = scene.locate(name, path)
         try:
-            if mark.kind == "picture":
-                source.picture_size(file)
-            else:
-                networks.check_weights(scene.network.name, file)
+            match mark.kind:
+                case "picture":
+                    source.picture_size(file)
+                case "weights":
+                    networks.check_weights(scene.network.name, file)
+                case "clip":
+                    clip.probe(file)
+                case "sound":
+                    sound.required(file)
         except StorageError as error:
             hint = "" if os.path.lexists(file) else document.neighbour(file)
             problems.append(str(written.problem(f"{error}{hint}", path)))
     if problems:
         raise StorageError("\n".join(problems))
+
+
+def _timed(scene: Scene, written: Document) -> Scene:
+    """The scene at its clip's rate and as long as it, where it does not say otherwise.
+
+    Raises StorageError when the clip ends before the film starts, SceneError for a track that is wrong at some frame.
+    """
+    video = sources.footage(scene)
+    if video is None:
+        return scene
+    timed = scene.timed(video.fps, video.duration)
+    before = timed.start / timed.fps
+    if before >= video.duration:
+        ends = f"{video.path} ends at {float(video.duration):g} s, the film cannot start at {float(before):g} s"
+        raise StorageError(str(written.problem(ends, ("source", "start"))))
+    timed = scene.timed(video.fps, video.duration - before)
+    sources.sound(timed, 0, timed.length)  # for its errors
+    document.check(written, timed)
+    return timed
 
 
 def _check_guides(scene: Scene, written: Document) -> None:
@@ -112,11 +137,14 @@ def _check_guides(scene: Scene, written: Document) -> None:
 
 
 def _natural_size(scene: Scene) -> tuple[int, int]:
-    """The picture's size, made even for a film's codec, or the default."""
-    picture = loop.picture(scene)
-    if picture is None:
+    """The picture's or the clip's size, made even for a film's codec, or the default."""
+    picture, video = sources.picture(scene), sources.footage(scene)
+    if video is not None:
+        width, height = video.size
+    elif picture is not None:
+        width, height = source.picture_size(picture)
+    else:
         return DEFAULT_SIZE
-    width, height = source.picture_size(picture)
     return (width, height) if scene.output.chosen_codec in PICTURES else (width // 2 * 2, height // 2 * 2)
 
 

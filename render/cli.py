@@ -21,7 +21,7 @@ from render import __version__
 from render.errors import Interrupted, RenderError, StorageError, UsageError, closest, shown
 from render.progress import Display, counted, say
 
-COMMANDS = ("film", "check", "schema", "networks", "layers", "classes", "atlas")
+COMMANDS = ("film", "check", "schema", "networks", "layers", "classes", "atlas", "score")
 WIDEST = 1000
 
 app = typer.Typer(
@@ -206,6 +206,30 @@ def atlas(
         made = make(network, target, image, wanted, channels, weights, side, device, precision, overwrite, watch, quiet)
     if not quiet:
         say(f"{target}: {made} picture{'s' if made > 1 else ''}")
+
+
+@app.command()
+@guarded
+def score(
+    film: Annotated[Path, typer.Argument(help="A film, or the pattern of a sequence.", metavar="FILM")],
+    source: Annotated[Path | None, typer.Option(help="The clip that it follows.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but the table.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure a film: how steady it is, how much of what was asked for it shows, how sharp and how even it is."""
+    from render.score import score as measure
+
+    with counted(quiet or as_json, "frame") as watch:
+        found, beside = measure(film, source, device, watch, quiet or as_json)
+    if as_json:
+        say(json.dumps({"film": found.numbers(), "source": beside and beside.numbers()}, indent=1))
+        return
+    of_source = dict(beside.rows()) if beside else {}
+    _say_table(
+        ("", "film", "source") if beside else ("", "film"),
+        ((name, f"{value:.5g}", *([f"{of_source[name]:.5g}"] if beside else [])) for name, value in found.rows(beside)),
+    )
 
 
 def main() -> NoReturn:

@@ -1,14 +1,14 @@
 """The loop: a frame is born from the frame before it. The camera moves it, the network dreams it a little further.
 
-source -> camera -> grade -> dream -> frame
-             ^                          |
-             +--------------------------+
+source -> camera, or follow -> grade -> dream -> frame
+             ^                                     |
+             +-------------------------------------+
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 
 from torch import Tensor
 
@@ -17,10 +17,11 @@ from render.dream.ascent import Ascent, OnStep, dream
 from render.dream.grade import grade
 from render.dream.gradients import Conditioner
 from render.dream.networks import Network
-from render.film import source
 from render.motion.camera import Move, move
+from render.motion.follow import follow
 from render.scene import model
 from render.scene.model import Now, Scene
+from render.sources import Shown, shown
 from render.wishes import objective, wishes
 
 
@@ -29,36 +30,28 @@ def frames(
 ) -> Iterator[tuple[int, Tensor]]:
     """The frames of a scene from `start` on: (index, 1x3xHxW float32 RGB in [0, 1] on the network's device).
 
-    `canvas` is the frame before `start`, which is all that a frame depends on beside the scene. `on_step` hears of
-    every step of ascent. The tensors are not changed afterwards.
+    `canvas` is the frame before `start`, which is all that a frame depends on beside the scene and its files. `on_step`
+    hears of every step of ascent. The tensors are not changed afterwards.
     """
     asked = wishes(scene, network)
-    for index in range(start, scene.length):
-        now = scene.at(index)
-        if canvas is None:
-            canvas = first_canvas(scene).to(network.device)
-        else:
-            canvas = move(canvas, Move(**now.camera._asdict()), scene.camera.border)
-            canvas = grade(canvas, **now.grade._asdict())
-        canvas = dream(canvas, network, objective(asked, now), ascent(scene, now), (scene.seed, index), on_step)
-        yield index, canvas
+    with closing(shown(scene, network.device, start)) as source:
+        for index, new in enumerate(source, start):
+            now = scene.at(index, begins=new is not None and new.moved is None)
+            canvas = born(canvas, new, now, scene)
+            canvas = dream(canvas, network, objective(asked, now), ascent(scene, now), (scene.seed, index), on_step)
+            yield index, canvas
 
 
-def first_canvas(scene: Scene) -> Tensor:
-    """What the film begins from, 1x3xHxW in [0, 1] on the CPU. Raises StorageError."""
-    assert scene.size is not None, "a loaded scene knows its size"
-    match scene.source.chosen:
-        case model.Noise(grain=grain, contrast=contrast, color=color):
-            return source.noise(scene.size, grain, contrast, color, scene.seed)
-    path = picture(scene)
-    assert path is not None, f"a source of no kind: {scene.source}"
-    return source.picture(path, scene.size)
-
-
-def picture(scene: Scene) -> Path | None:
-    """The picture that the film begins from, None when it begins from noise."""
-    image = scene.source.image
-    return None if image is None else scene.locate(image, ("source", "image"))
+def born(canvas: Tensor | None, new: Shown | None, now: Now, scene: Scene) -> Tensor:
+    """What a frame is dreamed from: its source where a shot begins, else the frame before, moved and graded."""
+    if new is None:
+        assert canvas is not None, "a film begins with its source"
+        canvas = move(canvas, Move(**now.camera._asdict()), scene.camera.border)
+    elif new.moved is None or new.before is None or canvas is None or scene.follow is None:
+        return new.picture
+    else:
+        canvas = follow(canvas, new.before, new.picture, new.moved, now.keep, scene.follow.mode)
+    return grade(canvas, **now.grade._asdict())
 
 
 def ascent(scene: Scene, now: Now) -> Ascent:

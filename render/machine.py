@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import torch
 
 from render.errors import MissingError, UsageError, did_you_mean
@@ -32,6 +33,7 @@ class Machine:
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "precision": self.precision,
             "threads": torch.get_num_threads(),
+            "flow_threads": cv2.getNumThreads(),
         }
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ import torch
 import torchvision
 from torch import Tensor
 
-from render import __version__, api, loop, machine
+from render import __version__, api, loop, machine, sources
 from render.dream.ascent import OnStep
 from render.dream.networks import Network
 from render.errors import Interrupted, StorageError, UsageError
-from render.film import encoder, ffmpeg
+from render.film import clip, encoder, ffmpeg
 from render.film.checkpoint import Checkpoint, forget
 from render.film.encoder import Format, Segment
 from render.film.files import replacing, sha256, storing
@@ -89,6 +90,7 @@ def render(
     form.check()
     chosen = machine.choose(device, precision)
     network = api.network(scene, chosen, quiet)
+    sources.flow_weights(scene, quiet)  # what cannot be fetched is told before the first frame
     target = Path(scene.output.path)
     identity = {**_identity(scene, network, chosen), "frames": [first, last]}
     # A picture of a sequence is the same whichever frames are made with it.
@@ -106,7 +108,9 @@ def render(
                 if watch is not None:
                     watch(progress)
             segments = [checkpoint.segment(piece.number) for piece in pieces if piece.kept]
-            encoder.join(segments, target, form, json.dumps(carried, sort_keys=True), first, checkpoint.folder)
+            comment = json.dumps(carried, sort_keys=True)
+            heard = None if form.is_pictures else sources.sound(scene, first, last)
+            encoder.join(segments, target, form, comment, first, checkpoint.folder, heard)
         except KeyboardInterrupt:
             raise Interrupted(_how_to_go_on(checkpoint, pieces, fresh)) from None
         checkpoint.remove()
@@ -133,8 +137,8 @@ def _dream(
         if on_step is not None:
             on_step(octave, step, value)
 
-    stream = loop.frames(scene, network, pieces[count].frames.start, canvas, heard)
     first = next(piece.frames.start for piece in pieces if piece.kept)
+    stream = loop.frames(scene, network, pieces[count].frames.start, canvas, heard)
     for piece in pieces[count:]:
         with contextlib.ExitStack() as stack:
             if piece.kept:
@@ -162,10 +166,11 @@ def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]
     """All that the film's bytes depend on, in plain JSON; the film carries it."""
     written = scene.model_dump(mode="json", exclude_none=True, by_alias=True)
     del written["output"]["path"]  # a film is the same under any name
+    flow = sources.flow_weights(scene)
     return {
         "scene": written,
-        "files": {".".join(map(str, path)): sha256(scene.locate(name, path)) for path, name, _ in scene.files()},
-        "weights": network.sha256,
+        "files": {".".join(map(str, path)): clip.checksum(scene.locate(name, path)) for path, name, _ in scene.files()},
+        "weights": network.sha256 if flow is None else {"network": network.sha256, "flow": sha256(flow)},
         "machine": chosen.describe(),
         "versions": {
             "render": __version__,
@@ -173,6 +178,7 @@ def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]
             "torchvision": torchvision.__version__,
             "numpy": np.__version__,
             "opencv": cv2.__version__,
+            "scenedetect": version("scenedetect-headless"),
             "ffmpeg": ffmpeg.version(),
         },
     }

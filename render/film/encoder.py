@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from torch import Tensor
 from render.errors import StorageError
 from render.film import ffmpeg, pictures
 from render.film.files import replacing, write
+from render.film.sound import Sound, track
 
 ENCODER_THREADS = "4"
 """Fixed, because x264's and x265's bytes depend on it."""
@@ -138,11 +140,19 @@ def quantise(frame: Tensor, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16
     return np.ascontiguousarray(whole.cpu().numpy().astype(np.uint8 if depth == 8 else np.uint16))
 
 
-def join(segments: Sequence[Path], target: Path, form: Format, comment: str, first: int, work: Path) -> None:
+def join(
+    segments: Sequence[Path],
+    target: Path,
+    form: Format,
+    comment: str,
+    first: int,
+    work: Path,
+    sound: Sound | None = None,
+) -> None:
     """The film of the segments, at `target`, carrying `comment`; nothing of it is seen until it is whole.
 
     The target of pictures is a pattern, `frames/%05d.png`, numbered from `first`, or one picture's name. `work` is a
-    folder for scraps, on the same disk. Raises StorageError.
+    folder for scraps, on the same disk. `sound` goes into a film. Raises StorageError.
     """
     if form.is_pictures:
         found = (picture for segment in segments for picture in pictures.split(segment))
@@ -153,12 +163,15 @@ def join(segments: Sequence[Path], target: Path, form: Format, comment: str, fir
     write(work / "metadata.txt", f";FFMETADATA1\ncomment={_escaped(comment)}\n".encode())
     # QuickTime's own comment ends after 32 kB; its newer metadata does not.
     flags = "+faststart" + "+use_metadata_tags" * (target.suffix.lower() == ".mov")
+    heard: list[str] = []
+    if sound is not None:
+        heard = [*ffmpeg.LOCAL_ONLY, "-i", track(sound, work, target.suffix.lower()).name, "-map", "2:a"]
     with replacing(target, work) as temporary:
         ffmpeg.run(
             *ffmpeg.QUIET,
             *ffmpeg.LOCAL_ONLY, "-f", "concat", "-i", "segments.txt",
             *ffmpeg.LOCAL_ONLY, "-f", "ffmetadata", "-i", "metadata.txt",
-            "-map", "0:v", "-map_metadata", "1", "-c", "copy", "-bsf:v", form.timestamps,
+            *heard, "-map", "0:v", "-map_metadata", "1", "-c", "copy", "-bsf:v", form.timestamps,
             "-fflags", "+bitexact", "-movflags", flags, "-video_track_timescale", str(form.timescale),
             temporary.name,
             folder=work,
@@ -204,7 +217,7 @@ def _encode(form: Format) -> list[str]:
     ]  # fmt: skip
 
 
-def carried(path: Path) -> dict[str, object] | None:
+def carried(path: Path) -> dict[str, Any] | None:
     """What a film says of itself (scene, renderer, network, weights), or None when it is not one of ours."""
     comment = comment_of(path)
     try:

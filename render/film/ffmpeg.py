@@ -47,15 +47,11 @@ def require_encoder(name: str) -> None:
 
 def run(*arguments: str, folder: Path | None = None) -> bytes:
     """Runs ffmpeg to its end, in `folder`; what it wrote to standard output. Raises MissingError or StorageError."""
-    return _ended(arguments, folder).stdout
+    return ended(*arguments, folder=folder).stdout
 
 
-def told(*arguments: str) -> str:
-    """Runs ffmpeg to its end; what it said on standard error. Raises MissingError or StorageError."""
-    return _ended(arguments, None).stderr.decode("utf-8", "replace")
-
-
-def _ended(arguments: Sequence[str], folder: Path | None) -> subprocess.CompletedProcess[bytes]:
+def ended(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """As `run`; what it wrote to standard output and said on standard error."""
     try:
         done = subprocess.run(
             [binary(), *arguments],

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.models import WeightsEnum, optical_flow
 
 from render.motion.warp import Coordinates, resample
 
@@ -24,11 +25,18 @@ Grey = NDArray[np.uint8]
 Estimator = Callable[[Tensor, Tensor], Flow]
 """From two frames (1x3xHxW in [0, 1], on any device) to the flow on the first one's grid, pointing into the second."""
 
+Raft = Literal["raft_small", "raft_large"]
 RAFT_STRIDE, RAFT_SMALLEST = 8, 128
 """Pixels: RAFT's sides are multiples of the one and at least the other."""
 NO_GUESS: Any = None
 """No flow to begin from; OpenCV's stubs do not know that this is allowed."""
-SOFTNESS = 4.0
+MEDIAN = 5
+"""Pixels a side of the median filter over a flow, which takes its outliers out (Sun et al. 2010)."""
+WINDOW = 7
+"""Pixels a side over which two pictures are compared."""
+ALIKE = 0.0125
+"""Mean difference, of values in [0, 1] over a window, up to which two pictures show the same thing there."""
+SOFTNESS = 1.5
 """Pixels over which confidence rises from an edge."""
 
 
@@ -45,20 +53,23 @@ def dis(first: Tensor, second: Tensor) -> Flow:
     """Dense inverse search (Kroeger et al. 2016), its medium preset down to single pixels: a third of the error."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)
-    return np.asarray(search.calc(_grey(first), _grey(second), NO_GUESS), np.float32)
+    return _without_outliers(search.calc(_grey(first), _grey(second), NO_GUESS))
 
 
 def farneback(first: Tensor, second: Tensor) -> Flow:
     """Polynomial expansion (Farnebäck 2003), five scales, windows of 21 pixels."""
     found = cv2.calcOpticalFlowFarneback(_grey(first), _grey(second), NO_GUESS, 0.5, 5, 21, 3, 7, 1.5, 0)
-    return np.asarray(found, np.float32)
+    return _without_outliers(found)
 
 
-def raft(size: Literal["small", "large"], state: Mapping[str, Tensor], device: torch.device) -> Estimator:
+def trained(name: Raft) -> WeightsEnum:
+    """The published weights of torchvision's RAFT."""
+    return optical_flow.Raft_Small_Weights.DEFAULT if name == "raft_small" else optical_flow.Raft_Large_Weights.DEFAULT
+
+
+def raft(name: Raft, state: Mapping[str, Tensor], device: torch.device) -> Estimator:
     """RAFT (Teed & Deng 2020), torchvision's, with the weights of `state`. Raises RuntimeError when they don't fit."""
-    from torchvision.models import optical_flow  # noqa: PLC0415  # a second that only this kind needs
-
-    model = {"small": optical_flow.raft_small, "large": optical_flow.raft_large}[size]()
+    model = {"raft_small": optical_flow.raft_small, "raft_large": optical_flow.raft_large}[name]()
     model.load_state_dict(state)
     model.to(device).eval().requires_grad_(False)
 
@@ -78,25 +89,63 @@ def raft(size: Literal["small", "large"], state: Mapping[str, Tensor], device: t
 def motion(before: Tensor, now: Tensor, estimate: Estimator) -> Motion:
     """Where each pixel of `now` was in `before`; both 1x3xHxW in [0, 1].
 
-    Not trusted is what does not come back to where it was when followed forward again, edges of motion, and what came
-    from outside the frame (Sundaram et al. 2010, with the constants of Ruder et al. 2016).
+    Not trusted is what came from outside the frame; and what neither shows there what it showed before, nor comes back
+    to where it was when followed forward again, away from edges of motion (Sundaram et al. 2010, with the constants of
+    Ruder et al. 2016).
     """
     back, forward = estimate(now, before), estimate(before, now)
-    height, width = back.shape[:2]
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    columns, rows = grid(now)
     x, y = columns + back[..., 0], rows + back[..., 1]
+    trusted = _consistent(back, forward, x, y) | _alike(before, now, x, y)
+    return Motion(x, y, _soft(trusted) * within(x, y, now))
+
+
+def standstill(now: Tensor) -> Motion:
+    """Every pixel where it is, and trusted."""
+    columns, rows = grid(now)
+    return Motion(columns, rows, np.ones_like(columns))
+
+
+def grid(picture: Tensor) -> tuple[Coordinates, Coordinates]:
+    """The place (x, y) of each pixel, HxW each."""
+    height, width = picture.shape[2:]
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return columns, rows
+
+
+def within(x: Coordinates, y: Coordinates, picture: Tensor) -> NDArray[np.float32]:
+    """1 for places in the picture, falling to 0 outside."""
+    height, width = picture.shape[2:]
+    outside = np.maximum.reduce([-x, x - (width - 1), -y, y - (height - 1), np.zeros_like(x)])
+    return np.asarray(np.clip(1 - outside / SOFTNESS, 0, 1), np.float32)
+
+
+def consistent(before: Tensor, now: Tensor, estimate: Estimator) -> Motion:
+    """As `motion`, with a confidence of 0 or 1 and without a look at the pictures: what flow is judged by elsewhere."""
+    back, forward = estimate(now, before), estimate(before, now)
+    columns, rows = grid(now)
+    x, y = columns + back[..., 0], rows + back[..., 1]
+    inside = within(x, y, now) == 1
+    return Motion(x, y, (_consistent(back, forward, x, y) & inside).astype(np.float32))
+
+
+def _consistent(back: Flow, forward: Flow, x: Coordinates, y: Coordinates) -> NDArray[np.bool_]:
+    """Where a flow is undone by its opposite, and smooth."""
     there = np.asarray(cv2.remap(forward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
-    length = _squared(there) + _squared(back)
-    returns = _squared(there + back) <= 0.01 * length + 0.5
+    returns = _squared(there + back) <= 0.01 * (_squared(there) + _squared(back)) + 0.5
     slope = sum(np.square(np.gradient(back, axis=axis)).sum(-1) for axis in (0, 1))
     smooth = slope <= 0.01 * _squared(back) + 0.002
-    inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
-    return Motion(x, y, _soft(returns & smooth & inside))
+    return np.asarray(returns & smooth)
 
 
-def followed(picture: Tensor, moved: Motion) -> Tensor:
-    """A picture (1x3xHxW) of the frame before, where its pixels are now, read with the camera's kernel."""
-    return resample(picture, moved.x, moved.y, "edge")
+def _alike(before: Tensor, now: Tensor, x: Coordinates, y: Coordinates) -> NDArray[np.bool_]:
+    """Where the frame before, moved, looks like this one."""
+    difference = (resample(before, x, y, "edge") - now).abs().mean(1)[0].cpu().numpy()
+    return np.asarray(cv2.blur(difference, (WINDOW, WINDOW)) < ALIKE)
+
+
+def _without_outliers(found: Any) -> Flow:
+    return np.asarray(cv2.medianBlur(np.asarray(found, np.float32), MEDIAN), np.float32)
 
 
 def _soft(trusted: NDArray[np.bool_]) -> NDArray[np.float32]:

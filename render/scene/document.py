@@ -71,7 +71,11 @@ def validate(document: Document, catalogue: Catalogue) -> Scene:
         try:
             unknown = any(path in (("network",), ("network", "name")) for path in left_out)
             scene = Scene.model_validate(written, context=None if unknown else catalogue)
-            _ = scene.timeline  # evaluated for its errors, so that they come before frame 0
+            if scene.follow is not None and scene.source.video is None and ("source",) not in (p[:1] for p in left_out):
+                told = "there is nothing to follow without a clip, source.video"
+                problems.append(document.problem(told, ("follow",), at_key=True))
+            if scene.is_timed:
+                _ = scene.timeline  # evaluated for its errors, so that they come before frame 0
             break
         except ValidationError as errors:
             for error in errors.errors(include_url=False):
@@ -88,6 +92,17 @@ def validate(document: Document, catalogue: Catalogue) -> Scene:
         raise SceneError(sorted(problems, key=_order))
     scene._document = document
     return scene
+
+
+def check(document: Document, scene: Scene) -> None:
+    """Checks what could not be before rate and length were known. Raises SceneError."""
+    try:
+        scene.check_length()
+        _ = scene.timeline
+    except Fault as fault:
+        raise SceneError([_placed(document, fault)]) from None
+    except Faults as faults:
+        raise SceneError(sorted((_placed(document, fault) for fault in faults.faults), key=_order)) from None
 
 
 def _complete(written: Any, catalogue: Catalogue) -> None:
@@ -136,8 +151,10 @@ def _override(root: yaml.Node, option: str, key: str, text: str) -> yaml.Node:
     root = root.replaced(path, value, here)
     for depth, step in enumerate(path):
         choice = root.find(path[:depth]).value
-        if any(issubclass(model, Choice) for model in _models_at(path[:depth])):
-            for other in choice.keys() - {step}:
+        for model in (model for model in _models_at(path[:depth]) if issubclass(model, Choice)):
+            gone = set(model.choices()) - {step} if step in model.choices() else set()
+            gone |= {key for key, owner in model.beside.items() if owner in gone}
+            for other in choice.keys() & gone:
                 del choice[other]
     return root
 

@@ -71,9 +71,13 @@ class KeyframeableTogether(Keyframeable):
 
 @dataclass(frozen=True)
 class NamesFile:
-    """Marks a field that holds a file's path: `Annotated[str | None, NamesFile("picture")]`."""
+    """Marks a field that holds a file's path, unless it is one of `words`: `Annotated[str | None, NamesFile("clip")]`.
 
-    kind: Literal["picture", "weights"]
+    A `clip` is a video's path, or the pattern of a sequence of pictures.
+    """
+
+    kind: Literal["picture", "weights", "clip", "sound"]
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class OneOrMore:
 
 Weight = Annotated[Track | tuple[Track, ...], KeyframeableTogether(-1e6, 1e6)]
 Picture = Annotated[str | None, NamesFile("picture")]
+Clip = Annotated[str | None, NamesFile("clip")]
 Fractional = Annotated[float, Field(ge=0, le=1)]
 Growth = Annotated[float, Field(ge=0.25, le=4)]
 Zoom = Annotated[Track, Keyframeable(0.01, 100, motion=True, geometric=True)]
@@ -127,11 +132,23 @@ def _fps(raw: Any) -> Fraction:
 
 def _duration(raw: Any) -> Time:
     """`10s` or a number of frames."""
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise Fault("a duration is needed: 10s, or a number of frames")
-    time = parse_time(str(raw))
-    if time.unit == "%" or not 0 < time.value <= LONGEST or (time.unit == "" and time.value != int(time.value)):
+    time = _span(raw, "duration")
+    if time.value == 0:
         raise Fault(f"{shown(raw)} is not a duration: 10s, or a number of frames")
+    return time
+
+
+def _start(raw: Any) -> Time:
+    """`2s` or a number of frames, from the beginning on."""
+    return _span(raw, "start")
+
+
+def _span(raw: Any, name: str) -> Time:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise Fault(f"a {name} is needed: 10s, or a number of frames")
+    time = parse_time(str(raw))
+    if time.unit == "%" or time.value > LONGEST or (time.unit == "" and time.value != int(time.value)):
+        raise Fault(f"{shown(raw)} is not a {name}: 10s, or a number of frames")
     return time
 
 
@@ -146,6 +163,12 @@ Duration = Annotated[
     PlainValidator(_duration),
     PlainSerializer(str),
     WithJsonSchema({"type": ["integer", "string"], "examples": ["10s", 240]}),
+]
+Start = Annotated[
+    Time,
+    PlainValidator(_start),
+    PlainSerializer(str),
+    WithJsonSchema({"type": ["integer", "string"], "examples": ["2s", 48]}),
 ]
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 
@@ -193,7 +216,7 @@ class Part(BaseModel):
         """Every file that is named below, with the way to it and what it is for."""
         for here, value, info in self._values(path):
             mark = next((mark for mark in info.metadata if isinstance(mark, NamesFile)), None)
-            if mark is not None and value is not None:
+            if mark is not None and value is not None and value not in mark.words:
                 yield here, value, mark
             elif isinstance(value, Part):
                 yield from value.files(here)
@@ -225,40 +248,58 @@ class Named(Part):
 
 
 class Choice(Part):
-    """A mapping of exactly one key, `{image: p.jpg}`; or that key as a word, `noise`, with its defaults."""
+    """A mapping of exactly one key, `{image: p.jpg}`; or that key as a word, `noise`, with its defaults.
+
+    `beside` are keys that say more of one of them, `{video: c.mp4, start: 2s}`.
+    """
 
     words: ClassVar[tuple[str, ...]] = ()
     """The keys that may stand alone."""
+    beside: ClassVar[dict[str, str]] = {}
+    """Keys that may stand beside the one they belong to."""
+
+    @classmethod
+    def choices(cls) -> list[str]:
+        """The keys of which there is one."""
+        return [name for name in cls.model_fields if name not in cls.beside]
 
     @model_validator(mode="before")
     @classmethod
     def _one_key(cls, data: Any) -> Any:
-        known = list(cls.model_fields)
+        known = cls.choices()
         if isinstance(data, str):
             if data not in cls.words:
                 raise Fault(f"unknown word {shown(data)}{did_you_mean(data, cls.words)}")
             return {data: {}}
-        if not isinstance(data, dict) or not data.keys() <= set(known):
+        if not isinstance(data, dict) or not data.keys() <= set(cls.model_fields):
             return data
-        if len(data) != 1:
-            raise Fault(f"exactly one of {', '.join(known)} belongs here, not {len(data)}")
+        chosen = data.keys() & set(known)
+        if len(chosen) != 1:
+            raise Fault(f"exactly one of {', '.join(known)} belongs here, not {len(chosen)}")
+        for key in data.keys() - chosen:
+            if cls.beside[key] not in chosen:
+                raise Fault(f"'{key}' belongs to '{cls.beside[key]}'", (key,), at_key=True)
         return {key: {} if value is None and key in cls.words else value for key, value in data.items()}
 
     @property
     def chosen(self) -> Any:
         """What the one key holds."""
-        return next(value for name in type(self).model_fields if (value := getattr(self, name)) is not None)
+        return next(value for name in self.choices() if (value := getattr(self, name)) is not None)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         made = handler.resolve_ref_schema(handler(schema))
-        made.update(minProperties=1, maxProperties=1)
         for name, info in made["properties"].items():
             info.pop("default", None)
             made["properties"][name] = {
                 **next((o for o in info.pop("anyOf", []) if o.get("type") != "null"), {}),
                 **info,
             }
+        if cls.beside:
+            made["oneOf"] = [{"required": [name]} for name in cls.choices()]
+            made["dependentRequired"] = {name: [other] for name, other in cls.beside.items()}
+        else:
+            made.update(minProperties=1, maxProperties=1)
         if not cls.words:
             return made
         return {"anyOf": [{"enum": list(cls.words)}, dict(made)], "description": made.get("description", "")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -21,7 +22,6 @@ from render.scene.fields import (
     Lean,
     OneOrMore,
     Part,
-    Picture,
     Pixels,
     Place,
     Share,
@@ -34,42 +34,14 @@ from render.scene.fields import (
 )
 from render.scene.layers import Known, Layer, Network
 from render.scene.output import PICTURES, Output
-from render.scene.tracks import Clock, Track, Values
+from render.scene.source import MAX_GRAIN, Follow, Source
+from render.scene.tracks import Clock, Time, Track, Values
 
 if TYPE_CHECKING:
     from render.scene.document import Document
 
 MAX_FRAMES = 1_000_000
-MAX_GRAIN = 1024
 MAX_STEPS = 1000
-
-
-class Noise(Part):
-    """Smooth random noise around mid grey."""
-
-    grain: float = Field(default=64, ge=1, le=MAX_GRAIN)
-    """Size of the blobs, in pixels."""
-    contrast: float = Field(default=0.2, ge=0, le=1)
-    """Standard deviation of the values."""
-    color: float = Field(default=0.0, ge=0, le=1)
-    """0 is grey, 1 makes the three channels independent."""
-
-
-class Source(Choice):
-    """What the film begins from."""
-
-    words = ("noise",)
-    noise: Noise | None = None
-    """Noise: `noise`, or `{noise: {grain: 8}}`."""
-    image: Picture = None
-    """A picture's path, relative to the scene file."""
-
-    @field_validator("image", mode="before")
-    @classmethod
-    def _given(cls, path: Any) -> Any:
-        if path is None or path == "":
-            raise Fault("no picture is given; add --set source.image=PATH")
-        return path
 
 
 class Camera(Part):
@@ -204,7 +176,7 @@ class Grade(Part):
     """A pull of every frame toward a mean and a contrast, before it is dreamed."""
 
     strength: Share = parsed(0.15)
-    """How much of the difference goes in each frame; 0 leaves the frame alone."""
+    """How much of the difference goes in each frame; 0, the default for a clip, leaves the frame alone."""
     mean: Share = parsed(0.46)
     """Mean of the values."""
     contrast: Share = parsed(0.19)
@@ -239,6 +211,7 @@ class Now:
     steps: tuple[int, ...]
     step_size: float
     jitter: int
+    keep: float
     grade: GradeNow
 
 
@@ -246,15 +219,15 @@ class Scene(Part):
     """One film, as its file describes it."""
 
     size: tuple[Side, Side] | None = Field(default=None, strict=False)
-    """Width and height in pixels; default: the picture's, or 512 by 512."""
+    """Width and height in pixels; default: the picture's or the clip's, or 512 by 512."""
     fps: Fps = parsed(24)
-    """Frames a second: 24, 29.97 or 30000/1001."""
+    """Frames a second: 24, 29.97 or 30000/1001; default: the clip's, or 24."""
     duration: Duration = parsed("10s")
-    """`10s`, or a number of frames."""
+    """`10s`, or a number of frames; default: to the clip's end, or 10s."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Every random number follows from it."""
     source: Source = parsed("noise")
-    """What the film begins from: `noise`, `{noise: …}` or `{image: PATH}`."""
+    """What the film begins from: `noise`, `{noise: …}` or `{image: PATH}`; or follows: `{video: PATH}`."""
     network: Network = parsed("efficientnet_lite0")
     """The network that dreams: its name, or `{name: googlenet, weights: my.pth}`."""
     camera: Camera = Camera()
@@ -263,6 +236,8 @@ class Scene(Part):
     """What is asked for, each with a weight."""
     dream: Dream = Dream()
     """How far each frame is dreamed."""
+    follow: Follow | None = None
+    """How the dream follows what moves in a clip."""
     grade: Grade = Grade()
     """Keeps a long film from drifting."""
     output: Output = Output()
@@ -291,22 +266,38 @@ class Scene(Part):
 
     @model_validator(mode="after")
     def _fits(self) -> Scene:
-        if self.length > MAX_FRAMES:
-            raise Fault(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
+        if self.is_timed:
+            self.check_length()
         odd = self.size is not None and (self.size[0] % 2 or self.size[1] % 2)
         if odd and self.output.chosen_codec not in PICTURES:
             raise Fault("a film's sides are even", ("size",))
+        return self
+
+    def check_length(self) -> None:
+        """Raises Fault when there are too many frames, for a film or for a picture."""
+        if self.length > MAX_FRAMES:
+            raise Fault(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
         if self.output.is_one_picture and self.length > 1:
             sequence = Path(self.output.path or "")
             hint = f"duration: 1 makes one, {sequence.with_suffix('')}/%05d{sequence.suffix} is a sequence"
             raise Fault(f"{self.length} frames do not fit into one picture; {hint}", ("output", "path"))
-        return self
 
     @property
     def length(self) -> int:
         """Number of frames, at least one."""
         seconds = self.duration.unit == "s"
         return max(1, round(self.duration.value * self.fps) if seconds else int(self.duration.value))
+
+    @property
+    def start(self) -> int:
+        """Frames of the film that the clip has gone on before it."""
+        start = self.source.start or Time(0.0, "")
+        return round(start.value * self.fps) if start.unit == "s" else int(start.value)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether rate and length are known; a clip's are, until it is looked at, when the scene says them itself."""
+        return self.source.video is None or {"fps", "duration"} <= self.model_fields_set
 
     @cached_property
     def timeline(self) -> dict[Loc, Values]:
@@ -323,8 +314,8 @@ class Scene(Part):
             raise Faults(faults)
         return values
 
-    def at(self, index: int) -> Now:
-        """Every track evaluated at a frame."""
+    def at(self, index: int, begins: bool = False) -> Now:
+        """Every track evaluated at a frame; one that `begins` a shot is dreamed as the film's first frame is."""
 
         def number(*path: str | int) -> float:
             return float(self.timeline[path][index])
@@ -336,7 +327,7 @@ class Scene(Part):
             path = ("layers", layer, "weight")
             return tuple(number(*path) if together else number(*path, i) for i in range(count))
 
-        octaves, steps = self.dream.first_frame if index == 0 else (self.dream.octaves, self.dream.steps)
+        octaves, steps = self.dream.first_frame if begins or index == 0 else (self.dream.octaves, self.dream.steps)
         return Now(
             index=index,
             camera=CameraNow(
@@ -353,6 +344,7 @@ class Scene(Part):
             steps=steps if len(steps) > 1 else steps * octaves,
             step_size=number("dream", "step_size"),
             jitter=round(number("dream", "jitter")),
+            keep=0.0 if self.follow is None else number("follow", "keep"),
             grade=GradeNow(number("grade", "strength"), number("grade", "mean"), number("grade", "contrast")),
         )
 
@@ -370,6 +362,18 @@ class Scene(Part):
         )
         return self.model_copy(update={"output": self.output.model_copy(update={"path": str(own)})})
 
+    def timed(self, fps: Fraction, seconds: Fraction) -> Scene:
+        """The scene of a clip of this rate that goes on for `seconds`, where it does not say otherwise itself."""
+        changes: dict[str, Any] = {"follow": self.follow or Follow()}
+        if "fps" not in self.model_fields_set:
+            changes["fps"] = fps
+        if "duration" not in self.model_fields_set:
+            frames = max(1, round(seconds * changes.get("fps", self.fps)))
+            changes["duration"] = Time(float(frames), "")
+        if "strength" not in self.grade.model_fields_set:
+            changes["grade"] = Grade.model_validate({**self.grade.model_dump(exclude_unset=True), "strength": 0.0})
+        return self._changed(changes)
+
     def concrete(self, size: tuple[int, int], stem: str, scale: float) -> Scene:
         """The scene with size and output written out, and shrunk by `scale`: size, jitter and grain together.
 
@@ -384,6 +388,9 @@ class Scene(Part):
             if self.source.noise is not None:
                 grain = min(max(self.source.noise.grain * scale, 1), MAX_GRAIN)
                 changes["source"] = Source(noise=self.source.noise.model_copy(update={"grain": grain}))
+        return self._changed(changes)
+
+    def _changed(self, changes: dict[str, Any]) -> Scene:
         scene = self.model_copy(update=changes)
         scene.__dict__.pop("timeline", None)  # the cache of the scene before
         return scene

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from render.errors import shown
 from render.scene.faults import Fault
-from render.scene.fields import Part
+from render.scene.fields import NamesFile, Part
 
 MAX_SEGMENT = 1_000_000
+SOUND_WORDS = ("source", "none")
 Codec = Literal["h264", "h265", "prores", "png", "jpg"]
 PICTURES: tuple[Codec, ...] = ("png", "jpg")
 """Codecs of single pictures, and of numbered sequences of them."""
@@ -40,6 +41,8 @@ class Output(Part):
     """Quality of h264 (default 18) and h265 (default 20): lower is better and larger."""
     depth: Literal[8, 16] | None = None
     """Bits per channel of a PNG; default 8."""
+    audio: Annotated[str, NamesFile("sound", SOUND_WORDS)] = Field(default="source", min_length=1)
+    """The film's sound: the `source` clip's, `none`, or a file's path, `song.m4a`."""
     segment: int = Field(default=48, ge=1, le=MAX_SEGMENT)
     """Frames between checkpoints: at most so many are rendered again after a crash."""
 
@@ -65,6 +68,8 @@ class Output(Part):
             raise Fault(f"crf means nothing to {codec}", ("crf",), at_key=True)
         if self.depth is not None and codec != "png":
             raise Fault(f"depth means nothing to {codec}", ("depth",), at_key=True)
+        if self.audio not in SOUND_WORDS and codec in PICTURES:
+            raise Fault("pictures have no sound", ("audio",))
         return self
 
     @property
@@ -84,7 +89,7 @@ class Output(Part):
         path = self.path or stem.replace("%", "_") + suffix
         crf = self.crf if self.crf is not None else {"h264": 18, "h265": 20}.get(codec)
         depth = self.depth or (8 if codec == "png" else None)
-        return Output(path=path, codec=codec, crf=crf, depth=depth, segment=self.segment)
+        return Output(path=path, codec=codec, crf=crf, depth=depth, audio=self.audio, segment=self.segment)
 
 
 def _suffix(path: str) -> str:

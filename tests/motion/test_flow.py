@@ -15,6 +15,7 @@ from torchvision.models import optical_flow
 from render.motion import flow
 from render.motion.camera import Move, backward_affine, move
 from render.motion.flow import Flow
+from render.motion.follow import followed
 from tests.conftest import photo_tensor
 
 MARGIN = 16
@@ -55,8 +56,8 @@ def test_dis_finds_the_true_disparity_of_a_stereo_pair() -> None:
     assert np.median(errors) < 0.25
     assert (errors < 3).mean() > 0.87
     trusted = flow.motion(second, first, flow.dis).confidence[known] > 0.9
-    assert errors[trusted].mean() < 0.6 * errors.mean()
-    assert trusted.mean() > 0.4
+    assert errors[trusted].mean() < 0.7 * errors.mean()
+    assert trusted.mean() > 0.8
 
 
 def tensor(picture: Any) -> Tensor:
@@ -90,7 +91,7 @@ def test_a_frame_follows_its_motion() -> None:
     now = move(before, Move(zoom=1.02, rotate=0.5), "mirror").clamp(0, 1)
     moved = flow.motion(before, now, flow.dis)
     trusted = torch.from_numpy(moved.confidence > 0.9)
-    error = (flow.followed(before, moved) - now).abs().mean(1)[0]
+    error = (followed(before, moved) - now).abs().mean(1)[0]
     still = (before - now).abs().mean(1)[0]
     assert error[trusted].mean() < 0.15 * still[trusted].mean()
     assert trusted.float().mean() > 0.7
@@ -100,7 +101,7 @@ def test_a_still_clip_stands_still_and_is_trusted_everywhere() -> None:
     photo = photo_tensor("coffee", 96, 64)
     moved = flow.motion(photo, photo, flow.dis)
     assert moved.confidence.min() == 1
-    assert (flow.followed(photo, moved) - photo).abs().max() < 0.02
+    assert (followed(photo, moved) - photo).abs().max() < 0.02
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
@@ -109,7 +110,7 @@ def test_raft_takes_any_size_and_keeps_its_scale(size: Any, width: int, height: 
     """Random weights: the shape is right, and padding moves nothing in the middle."""
     torch.manual_seed(0)
     model = {"small": optical_flow.raft_small, "large": optical_flow.raft_large}[size]().eval()
-    estimate = flow.raft(size, model.state_dict(), torch.device("cpu"))
+    estimate = flow.raft("raft_small" if size == "small" else "raft_large", model.state_dict(), torch.device("cpu"))
     first, second = (torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
     found = estimate(first, second)
     assert found.shape == (height, width, 2)

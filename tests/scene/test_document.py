@@ -15,7 +15,8 @@ from render.errors import Problem, RenderError, SceneError, StorageError, UsageE
 from render.scene import document
 from render.scene.document import Override
 from render.scene.layers import Known
-from render.scene.model import Noise, Scene
+from render.scene.model import Scene
+from render.scene.source import Noise
 
 ONE_LAYER = {"efficientnet_lite0": Known({"a": SimpleNamespace(channels=4, stride=8)}, ("banana",), ())}
 BASE = """\

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from render.scene.model import CameraNow, GradeNow, Noise, Scene
+from render.scene.model import CameraNow, GradeNow, Scene
+from render.scene.source import Noise
 
 LAYERS: list[Any] = [{"layer": "blocks.10"}]
 
@@ -142,8 +143,8 @@ def test_a_choice_is_one_key_or_its_word(key: str, value: Any, chosen: Any) -> N
     ("keys", "says"),
     [
         ({"source": "nose"}, "unknown word 'nose'; did you mean 'noise'?"),
-        ({"source": {}}, "exactly one of noise, image belongs here, not 0"),
-        ({"source": {"noise": {}, "image": "p.jpg"}}, "exactly one of noise, image belongs here, not 2"),
+        ({"source": {}}, "exactly one of noise, image, video belongs here, not 0"),
+        ({"source": {"noise": {}, "image": "p.jpg"}}, "exactly one of noise, image, video belongs here, not 2"),
         ({"source": {"image": None}}, "add --set source.image=PATH"),
         ({"source": {"image": ""}}, "add --set source.image=PATH"),
         ({"source": {"noise": {"grain": 0}}}, "grain"),
