@@ -81,7 +81,7 @@ class Follow(Part):
 
     flow: Literal["dis", "farneback", "raft_small", "raft_large", "none"] = "dis"
     """How motion is found; `none` leaves the dream where it is."""
-    keep: Share = parsed(0.9)
+    keep: Share = parsed(0.95)
     """How much of the dream goes on into the next frame."""
     mode: Literal["residual", "linear"] = "residual"
     """`residual` carries what the dream has changed, `linear` the whole dreamed picture."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from importlib.metadata import files
 from pathlib import Path
 
@@ -34,3 +35,40 @@ def made(path: Path, pictures: Frames, *options: str, fps: str = "25") -> Path:
 def levels(count: int, width: int = 64, height: int = 48) -> Frames:
     """Grey pictures, each five levels brighter than the one before."""
     return np.stack([np.full((height, width, 3), 20 + 5 * i, np.uint8) for i in range(count)])
+
+
+RATE = 48000
+"""Samples of sound a second."""
+FLASH = 30
+"""The frame of `flashing` that is white, while there is a click."""
+
+
+def flashing(path: Path, sound: tuple[str, ...] = ("-c:a", "aac"), count: int = 60, fps: str = "25") -> Path:
+    """A black clip with one white frame, and silence with a click at the same time, in any codec of sound."""
+    pictures = np.zeros((count, 48, 64, 3), np.uint8)
+    pictures[FLASH] = 255
+    seconds = count / float(Fraction(fps))
+    samples = np.zeros(round(seconds * RATE), np.float32)
+    start = round(FLASH / float(Fraction(fps)) * RATE)
+    samples[start : start + RATE // 100] = 0.9 * np.sin(np.arange(RATE // 100))
+    silent = made(path.with_name("silent.mkv"), pictures, *LOSSLESS, fps=fps)
+    wave = path.with_name("wave.f32")
+    wave.write_bytes(samples.tobytes())
+    raw = ["-f", "f32le", "-ar", str(RATE), "-ac", "1", "-i", str(wave)]
+    ffmpeg.run(*ffmpeg.QUIET, "-i", str(silent), *raw, "-c:v", "copy", *sound, str(path))
+    silent.unlink()
+    wave.unlink()
+    return path
+
+
+def heard(path: Path) -> NDArray[np.float32]:
+    """The sound of a film as a player gives it, from the film's beginning on."""
+    as_played = ("-af", "aresample=async=1:first_pts=0", "-ac", "1", "-ar", str(RATE), "-f", "f32le", "-")
+    return np.frombuffer(ffmpeg.run(*ffmpeg.QUIET, "-i", str(path), "-map", "0:a", *as_played), np.float32)
+
+
+def click(path: Path) -> float:
+    """When there is a click, in seconds."""
+    loud = np.flatnonzero(np.abs(heard(path)) > 0.2)
+    assert len(loud) > 0, "no click"
+    return float(loud[0]) / RATE
