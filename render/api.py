@@ -117,7 +117,7 @@ def _timed(scene: Scene, written: Document) -> Scene:
         ends = f"{video.path} ends at {float(video.duration):g} s, the film cannot start at {float(before):g} s"
         raise StorageError(str(written.problem(ends, ("source", "start"))))
     timed = scene.timed(video.fps, video.duration - before)
-    sources.sound(timed, 0, timed.length)  # for its errors
+    sources.heard(timed, 0, timed.length)  # for its errors
     document.check(written, timed)
     return timed
 

@@ -109,7 +109,7 @@ def render(
                     watch(progress)
             segments = [checkpoint.segment(piece.number) for piece in pieces if piece.kept]
             comment = json.dumps(carried, sort_keys=True)
-            heard = None if form.is_pictures else sources.sound(scene, first, last)
+            heard = None if form.is_pictures else sources.heard(scene, first, last)
             encoder.join(segments, target, form, comment, first, checkpoint.folder, heard)
         except KeyboardInterrupt:
             raise Interrupted(_how_to_go_on(checkpoint, pieces, fresh)) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from render.dream import weights
-from render.film import clip, cuts, source
-from render.film import sound as sounds
+from render.film import clip, cuts, sound, source
 from render.film.clip import Clip
-from render.film.sound import Sound
+from render.film.sound import Heard
 from render.motion import flow
 from render.motion.camera import Move, forward_affine
 from render.motion.flow import Estimator, Motion
@@ -66,19 +65,20 @@ def picture(scene: Scene) -> Path | None:
     return None if image is None else scene.locate(image, ("source", "image"))
 
 
-def sound(scene: Scene, first: int, last: int) -> Sound | None:
+def heard(scene: Scene, first: int, last: int) -> Heard | None:
     """What is heard with the film's frames `first` to `last` - 1; None when they are silent. Raises StorageError."""
-    start = first
+    start, seconds = first / scene.fps, (last - first) / scene.fps
     match scene.output.audio:
         case "none":
             return None
         case "source":
             video = footage(scene)
-            found = None if video is None or video.number is not None else sounds.probe(video.path)
-            start += scene.start
+            if video is None or video.number is not None or (found := sound.probe(video.path)) is None:
+                return None
+            return Heard(found, video.begin + scene.start / scene.fps + start, seconds)
         case name:
-            found = sounds.required(scene.locate(name, ("output", "audio")))
-    return None if found is None else replace(found, start=start / scene.fps, heard=(last - first) / scene.fps)
+            found = sound.required(scene.locate(name, ("output", "audio")))
+            return Heard(found, found.begin + start, seconds)
 
 
 def shots(scene: Scene) -> frozenset[int]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from render.errors import StorageError
 from render.film import ffmpeg, pictures
 from render.film.files import replacing, write
-from render.film.sound import Sound, track
+from render.film.sound import Heard, track
 
 ENCODER_THREADS = "4"
 """Fixed, because x264's and x265's bytes depend on it."""
@@ -147,12 +147,12 @@ def join(
     comment: str,
     first: int,
     work: Path,
-    sound: Sound | None = None,
+    heard: Heard | None = None,
 ) -> None:
     """The film of the segments, at `target`, carrying `comment`; nothing of it is seen until it is whole.
 
     The target of pictures is a pattern, `frames/%05d.png`, numbered from `first`, or one picture's name. `work` is a
-    folder for scraps, on the same disk. `sound` goes into a film. Raises StorageError.
+    folder for scraps, on the same disk. What is `heard` goes into a film. Raises StorageError.
     """
     if form.is_pictures:
         found = (picture for segment in segments for picture in pictures.split(segment))
@@ -163,15 +163,15 @@ def join(
     write(work / "metadata.txt", f";FFMETADATA1\ncomment={_escaped(comment)}\n".encode())
     # QuickTime's own comment ends after 32 kB; its newer metadata does not.
     flags = "+faststart" + "+use_metadata_tags" * (target.suffix.lower() == ".mov")
-    heard: list[str] = []
-    if sound is not None:
-        heard = [*ffmpeg.LOCAL_ONLY, "-i", track(sound, work, target.suffix.lower()).name, "-map", "2:a"]
+    sound: list[str] = []
+    if heard is not None:
+        sound = ["-copyts", *ffmpeg.opened(track(heard, work, target.suffix.lower())), "-map", "2:a"]
     with replacing(target, work) as temporary:
         ffmpeg.run(
             *ffmpeg.QUIET,
             *ffmpeg.LOCAL_ONLY, "-f", "concat", "-i", "segments.txt",
             *ffmpeg.LOCAL_ONLY, "-f", "ffmetadata", "-i", "metadata.txt",
-            *heard, "-map", "0:v", "-map_metadata", "1", "-c", "copy", "-bsf:v", form.timestamps,
+            *sound, "-map", "0:v", "-map_metadata", "1", "-c", "copy", "-bsf:v", form.timestamps,
             "-fflags", "+bitexact", "-movflags", flags, "-video_track_timescale", str(form.timescale),
             temporary.name,
             folder=work,
@@ -190,7 +190,7 @@ def comment_of(path: Path) -> str | None:
             return pictures.comment_of(path.read_bytes())
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from None
-    printed = ffmpeg.run(*ffmpeg.QUIET, *ffmpeg.LOCAL_ONLY, "-i", str(path.absolute()), "-f", "ffmetadata", "-")
+    printed = ffmpeg.run(*ffmpeg.QUIET, *ffmpeg.opened(path), "-f", "ffmetadata", "-")
     found = re.search(r"^comment=((?:[^\\\n]|\\.)*)$", printed.decode("utf-8", "replace"), re.MULTILINE | re.DOTALL)
     return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else None
 

@@ -19,6 +19,10 @@ from render.errors import MissingError, RenderError, StorageError
 QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error", "-y")
 LOCAL_ONLY = ("-protocol_whitelist", "file,pipe")
 """Goes before each `-i`: whatever a file says, ffmpeg opens local files only."""
+LISTS = (
+    "avisynth", "concat", "dash", "hls", "image2", "imf", "rtp", "rtsp", "sdp", "vapoursynth", "webm_dash_manifest",
+)  # fmt: skip
+"""What ffmpeg reads that names other files, or is a program."""
 
 
 @lru_cache(maxsize=1)
@@ -29,6 +33,19 @@ def binary() -> str:
     except RuntimeError:
         raise MissingError("ffmpeg is missing: pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE") from None
     return str(Path(found).absolute()) if os.sep in found else found
+
+
+def opened(path: Path) -> tuple[str, ...]:
+    """The arguments that open a file for reading, by whatever name, and nothing else that it may point to."""
+    return (*LOCAL_ONLY, "-format_whitelist", _containers(), "-i", f"file:{path.absolute()}")
+
+
+@lru_cache(maxsize=1)
+def _containers() -> str:
+    """All that this ffmpeg reads but devices, and lists of other files."""
+    told = run("-hide_banner", "-demuxers").decode("utf-8", "replace")
+    names = re.findall(r"^ D.([ d]) (\S+)", told, re.MULTILINE)
+    return ",".join(name for device, name in names if device == " " and name not in LISTS)
 
 
 @lru_cache(maxsize=1)

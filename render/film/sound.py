@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from render.errors import StorageError
-from render.film import ffmpeg
-from render.film.clip import said_of, seconds_of, url
+from render.film import ffmpeg, media
 
-COPIED = {
-    ".mp4": ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
-    ".mov": ("aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le"),
-}
-"""Codecs that players expect in a container; others are encoded anew, by what follows."""
+COPIED = ("aac", "mp3")
+"""Codecs that players expect in a film, and can begin and end within a packet; others are encoded anew, as follows."""
 ENCODED = {".mp4": ("aac", "-b:a", "256k"), ".mov": ("pcm_s24le",)}
 PACKET = Fraction(1, 40)
-"""Seconds that a packet of sound may be long: copied sound may end so much before the film does."""
+"""Seconds that a packet of sound may be long: sound that ends so much before the film does is long enough."""
 
 
 @dataclass(frozen=True)
 class Sound:
-    """The first sound of a file: its path, codec and seconds; and of these, where it starts and how much is heard."""
+    """The first sound of a file: its path and codec; when it begins and ends, in seconds on the file's own clock."""
 
     path: Path
     codec: str
-    duration: Fraction
-    start: Fraction = Fraction(0)
-    heard: Fraction = Fraction(0)
+    begin: Fraction
+    end: Fraction
 
 
 def probe(path: Path) -> Sound | None:
     """The sound of a file, None when it has none. Raises StorageError when it cannot be read."""
-    stream = re.search(r"^ *Stream #0:\d+.*?: Audio: (\w+)", said_of(path), re.MULTILINE)
-    if stream is None:
-        return None
-    seconds = seconds_of(path, "a")
-    return Sound(path, stream[1], seconds, heard=seconds)
+    found = media.probe(path, "sound").sound
+    return None if found is None else Sound(path, found.codec, found.begin, found.end)
 
 
 def required(path: Path) -> Sound:
@@ -49,25 +40,37 @@ def required(path: Path) -> Sound:
     return sound
 
 
-def track(sound: Sound, work: Path, suffix: str) -> Path:
-    """A file in the folder `work` of what is heard of a sound, exactly, to be copied into a film ending in `suffix`.
+@dataclass(frozen=True)
+class Heard:
+    """What is heard of a sound: `seconds` of it from `start` on, by the clock of its file; silence after its end."""
 
-    Copied where the container takes the codec and there is enough of it, from and to the packet; else encoded, with
-    silence after its end. Raises StorageError.
+    sound: Sound
+    start: Fraction
+    seconds: Fraction
+
+
+def track(heard: Heard, work: Path, suffix: str) -> Path:
+    """A file in the folder `work` of what is heard, exactly, to be copied into a film ending in `suffix`.
+
+    Copied where a film takes the codec and there is enough of it: the packets that are heard, with their times,
+    which tell the player what to leave out of the first and the last. Else encoded. Raises StorageError.
     """
     target = work / f"sound{suffix}"
-    seconds = f"{float(sound.heard):.6f}"
-    enough = sound.duration >= sound.start + sound.heard - PACKET
-    exact = f"aresample=async=1:first_pts=0,atrim=end={seconds},apad=whole_dur={seconds}"
-    how = (
-        ["-c:a", "copy"]
-        if enough and sound.codec in COPIED[suffix]
-        else ["-af", exact, "-c:a", *ENCODED[suffix], "-flags:a", "+bitexact"]
-    )
-    seek = ["-ss", f"{float(sound.start):.6f}"] if sound.start else []
+    last = heard.start + heard.seconds
+    start, end, seconds = (f"{float(time):.6f}" for time in (heard.start, last, heard.seconds))
+    if heard.sound.codec in COPIED and heard.sound.end >= last - PACKET:
+        # One packet more before the first, which its decoding begins from; a microsecond for what is rounded.
+        apart = f"noise=drop='lt((pts+2*duration)*tb,{start}+1e-6)+gt(pts*tb,{end}-1e-6)'"
+        shift = f"setts=ts=TS-{start}/TB:duration='min(DURATION,{end}/TB-PTS)'"
+        how = ["-c:a", "copy", "-bsf:a", f"{apart},{shift}"]
+    else:
+        exact = (
+            f"atrim=start={start}:end={end},asetpts=PTS-{start}/TB,"
+            f"aresample=async=1:first_pts=0,apad=whole_dur={seconds},atrim=end={seconds}"
+        )
+        how = ["-af", exact, "-c:a", *ENCODED[suffix], "-flags:a", "+bitexact"]
     ffmpeg.run(
-        *ffmpeg.QUIET, *seek, *ffmpeg.LOCAL_ONLY, "-i", url(sound.path),
-        "-map", "0:a:0", "-map_metadata", "-1", *how, "-t", seconds, "-fflags", "+bitexact",
-        str(target.absolute()),
+        *ffmpeg.QUIET, "-copyts", *ffmpeg.opened(heard.sound.path),
+        "-map", "0:a:0", "-map_metadata", "-1", *how, "-fflags", "+bitexact", str(target.absolute()),
     )  # fmt: skip
     return target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from render.errors import StorageError
 
 Picture = NDArray[np.float32]
 """HxWx3 RGB in [0, 1]."""
+Fit = Literal["cover", "contain", "stretch"]
 
 
 def noise(size: tuple[int, int], grain: float, contrast: float, color: float, seed: int) -> Tensor:
@@ -40,9 +42,13 @@ def _cubic(side: int, grain: float) -> NDArray[np.float64]:
     return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
-def picture(path: Path, size: tuple[int, int]) -> Tensor:
-    """A still, 1x3xHxW in [0, 1], scaled to cover the size and cut at the middle. Raises StorageError."""
-    return _tensor(_covering(_read(path), size))
+def picture(path: Path, size: tuple[int, int], fit: Fit = "cover") -> Tensor:
+    """A still, 1x3xHxW in [0, 1], brought to a size: cut at its sides to `cover` it, with black bars to `contain` the
+    whole, or out of shape (`stretch`). Raises StorageError."""
+    image = _read(path)
+    if fit == "stretch":
+        return _tensor(_resized(image, size))
+    return _tensor(_covering(image, size) if fit == "cover" else _contained(image, size))
 
 
 def mask(path: Path, size: tuple[int, int]) -> Tensor:
@@ -79,6 +85,16 @@ def _covering(image: Picture, size: tuple[int, int]) -> Picture:
         image = _resized(image, sides)
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]
+
+
+def _contained(image: Picture, size: tuple[int, int]) -> Picture:
+    """A whole picture in the middle of black."""
+    scale = min(size[0] / image.shape[1], size[1] / image.shape[0])
+    width, height = (max(1, round(side * scale)) for side in (image.shape[1], image.shape[0]))
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    framed = np.zeros((size[1], size[0], 3), np.float32)
+    framed[top : top + height, left : left + width] = _resized(image, (width, height))
+    return framed
 
 
 def _resized(image: Picture, sides: tuple[int, int]) -> Picture:

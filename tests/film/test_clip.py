@@ -14,7 +14,8 @@ from torch import Tensor
 
 from render.errors import StorageError
 from render.film import ffmpeg
-from render.film.clip import Clip, Fit, frames, probe
+from render.film.clip import Clip, frames, probe
+from render.film.source import Fit
 from tests.film.clips import LOSSLESS, Frames, footage, levels, made
 
 
@@ -116,7 +117,7 @@ def test_a_size_of_another_shape_is_filled_as_asked(fit: Fit, edge: Sequence[int
 
 def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
     clip = probe(made(tmp_path / "c.mp4", levels(2), "-vf", "setsar=4/3", *LOSSLESS))
-    assert clip.size == (84, 48)
+    assert clip.size == (85, 48)
 
 
 def test_real_footage_is_read_whole() -> None:
@@ -135,8 +136,8 @@ def test_real_footage_is_read_whole() -> None:
         ("missing", "cannot read the clip"),
         ("text", "is not a clip that can be read"),
         ("empty", "is not a clip that can be read"),
-        ("truncated", "is not a clip that can be read"),
-        ("sound", "holds no video"),
+        ("truncated", "is cut off"),
+        ("sound", "holds no picture"),
     ],
 )
 def test_what_is_no_clip_is_a_sentence(kind: str, says: str, tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""Sound in films: in step with the pictures and exactly as long, copied or encoded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from render.errors import StorageError
+from render.film import clip, ffmpeg, sound
+from render.film.encoder import join
+from render.film.sound import Heard
+from tests.film.clips import FLASH, RATE, click, flashing, heard
+from tests.film.test_encoder import flat, form_of, segment_of
+
+FRAME = 1 / 25
+SOUNDS = {
+    "aac.mp4": ("-c:a", "aac"),
+    "mp3.mp4": ("-c:a", "libmp3lame"),
+    "pcm.mov": ("-c:a", "pcm_s16le"),
+    "opus.mkv": ("-c:a", "libopus"),
+    "vorbis.mkv": ("-c:a", "libvorbis"),
+    "flac.mkv": ("-c:a", "flac"),
+    "ac3.mov": ("-c:a", "ac3"),
+    "surround.mp4": ("-c:a", "aac", "-ac", "6"),
+}
+
+
+def film_with(heard_with: Heard, frames: int, target: Path, fps: Fraction = Fraction(25)) -> Path:
+    """A grey film with a sound."""
+    form = form_of("h264", fps, (64, 48))
+    work = target.with_suffix(".work")
+    work.mkdir()
+    segment = segment_of([flat((0.5,) * 3, form)] * frames, form, work / "00000.mp4")
+    join([segment], target, form, "{}", 0, work, heard_with)
+    return target
+
+
+def codec(path: Path) -> str:
+    found = sound.probe(path)
+    assert found is not None
+    return found.codec
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("name", SOUNDS)
+@pytest.mark.parametrize("start", [0, 13])
+def test_a_click_stays_where_it_is(name: str, suffix: str, start: int, tmp_path: Path) -> None:
+    found = sound.required(flashing(tmp_path / name, SOUNDS[name]))
+    film = film_with(Heard(found, Fraction(start, 25), Fraction(40, 25)), 40, tmp_path / f"film{suffix}")
+    assert click(film) == pytest.approx((FLASH - start) / 25, abs=FRAME / 2)
+    assert len(heard(film)) / RATE == pytest.approx(40 / 25, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "inside"),
+    [
+        ("aac.mp4", ".mp4", "aac"),
+        ("mp3.mp4", ".mp4", "mp3"),
+        ("pcm.mov", ".mov", "pcm_s24le"),
+        ("pcm.mov", ".mp4", "aac"),
+        ("vorbis.mkv", ".mp4", "aac"),
+        ("opus.mkv", ".mov", "pcm_s24le"),
+    ],
+)
+def test_sound_is_copied_where_the_container_takes_it(name: str, suffix: str, inside: str, tmp_path: Path) -> None:
+    found = sound.required(flashing(tmp_path / name, SOUNDS[name]))
+    assert codec(film_with(Heard(found, Fraction(0), Fraction(1)), 25, tmp_path / f"film{suffix}")) == inside
+
+
+@pytest.mark.parametrize("name", ["aac.mp4", "pcm.mov", "vorbis.mkv"])
+@pytest.mark.parametrize("start", [0, 40, 200])
+def test_sound_that_ends_before_the_film_is_followed_by_silence(name: str, start: int, tmp_path: Path) -> None:
+    found = sound.required(flashing(tmp_path / name, SOUNDS[name]))
+    film = film_with(Heard(found, Fraction(start, 25), Fraction(4)), 100, tmp_path / "film.mp4")
+    assert len(heard(film)) / RATE == pytest.approx(4, abs=FRAME)
+    assert abs(heard(film)[-RATE:]).max() < 0.01
+    assert abs(heard(film)).max() > 0.2 or start > FLASH
+
+
+@pytest.mark.parametrize("kind", ["late sound", "late pictures"])
+@pytest.mark.parametrize("start", [0, 13])
+@pytest.mark.parametrize("container", ["mp4", "ts", "mkv"])
+def test_sound_and_pictures_that_begin_apart_stay_in_step(
+    kind: str, start: int, container: str, tmp_path: Path
+) -> None:
+    """A click at a flash, where one of the two streams begins 0.4 s after the other."""
+    whole = flashing(tmp_path / "whole.mkv", ("-c:a", "aac"))
+    late, rest = ("0:v", "1:a") if kind == "late sound" else ("1:v", "0:a")
+    apart = tmp_path / f"apart.{container}"
+    two = ["-i", str(whole), "-itsoffset", "0.4", "-i", str(whole)]
+    again = ["-c:v", "libx264", "-bf", "0", "-qp", "0", "-c:a", "aac"]
+    ffmpeg.run(*ffmpeg.QUIET, *two, "-map", late, "-map", rest, *again, str(apart))
+    probed, found = clip.probe(apart), sound.required(apart)
+    frames = list(clip.frames(probed, probed.size, Fraction(25), 50, start=start))
+    flash = next(i for i, frame in enumerate(frames) if float(frame.mean()) > 0.5)
+    film = film_with(Heard(found, probed.begin + Fraction(start, 25), Fraction(2)), 50, tmp_path / "film.mp4")
+    offset = 0.4 if kind == "late sound" else -0.4
+    assert click(film) - flash / 25 == pytest.approx(offset, abs=FRAME)
+
+
+def test_the_same_sound_is_the_same_bytes(tmp_path: Path) -> None:
+    found = sound.required(flashing(tmp_path / "c.mkv", ("-c:a", "libvorbis")))
+    wanted = Heard(found, Fraction(0), Fraction(2))
+    films = [film_with(wanted, 50, tmp_path / f"{n}.mp4").read_bytes() for n in range(2)]
+    assert films[0] == films[1]
+
+
+def test_what_holds_no_sound_says_so(tmp_path: Path) -> None:
+    silent = tmp_path / "c.mp4"
+    ffmpeg.run(*ffmpeg.QUIET, "-i", str(flashing(tmp_path / "f.mp4")), "-an", "-c", "copy", str(silent))
+    assert sound.probe(silent) is None
+    with pytest.raises(StorageError, match=r"c\.mp4 holds no sound"):
+        sound.required(silent)
+    (tmp_path / "song.m4a").write_text("la la la")
+    with pytest.raises(StorageError, match=r"song\.m4a is not a sound that can be read"):
+        sound.required(tmp_path / "song.m4a")
