@@ -114,7 +114,7 @@ def _timed(scene: Scene, written: Document) -> Scene:
     timed = scene.timed(video.fps, video.duration)
     before = timed.start / timed.fps
     if before >= video.duration:
-        ends = f"{video.path} ends at {float(video.duration):g} s, the film cannot start at {float(before):g} s"
+        ends = f"{video.path} ends at {float(video.duration):.6g} s, the film cannot start at {float(before):.6g} s"
         raise StorageError(str(written.problem(ends, ("source", "start"))))
     timed = scene.timed(video.fps, video.duration - before)
     sources.heard(timed, 0, timed.length)  # for its errors

@@ -38,7 +38,7 @@ class Display:
             transient=True,
             disable=quiet or as_json or not self._console.is_terminal,
         )
-        self._task = self._live.add_task("", total=None, rate="", objective="")
+        self._task = self._live.add_task("getting ready", total=None, rate="", objective="")
         self._begun = self._told = self._previous = self._steady = time.monotonic()
         self._seen = self._steps = 0
 

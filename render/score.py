@@ -154,7 +154,7 @@ def score(
     or is `blocks.10` of the embedded network. Raises StorageError for files that cannot be read, UsageError when the
     film's motion is not known.
     """
-    made = clip.probe(film)
+    made = clip.probe(film) if source is None else clip.probe(film, clip.probe(source).fps)
     scene, first = _scene(film, made, source)
     count = min(round(made.duration * made.fps), scene.length - first)
     wanted = _wanted(scene, api.network(scene, machine.choose(device), quiet))
@@ -178,12 +178,15 @@ def score(
 
 def _scene(film: Path, made: Clip, source: Path | None) -> tuple[Scene, int]:
     """What the film was made from, complete, with this clip for its source; and which of its frames is the first."""
-    pictures = clip.sequence(film)
-    carried = encoder.carried(pictures[0] if pictures else film)
+    carried = encoder.carried(film if made.number is None else encoder.numbered(film, made.number))
     if carried is None and source is None:
         raise UsageError(f"{film} carries no scene, its motion is not known; --source names the clip it was made from")
     said: dict[str, Any] = dict(carried["scene"]) if carried else {"layers": [EXPECTED]}
-    first = int(carried["frames"][0]) if carried and "frames" in carried else 0
+    if source is None and "video" in said.get("source", {}):
+        raise UsageError(f"{film} follows a clip, whose motion is the film's; --source names it")
+    first = 0
+    if carried is not None:
+        first = int(carried["frames"][0]) if made.number is None else made.number
     if source is not None:
         before = said.get("source", {})
         said["source"] = {**(before if "video" in before else {}), "video": str(source)}
@@ -194,8 +197,6 @@ def _scene(film: Path, made: Clip, source: Path | None) -> tuple[Scene, int]:
         raise StorageError(
             f"{film} carries a scene that this version does not know: {error.errors()[0]['msg']}"
         ) from None
-    if scene.source.video is None and source is None and scene.follow is not None:
-        raise UsageError(f"{film} follows a clip; --source names it")
     footage = sources.footage(scene)
     if footage is not None:
         scene = scene.timed(made.fps, made.duration + first / made.fps)

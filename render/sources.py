@@ -24,7 +24,6 @@ from render.motion.follow import Matrix, seen
 from render.motion.warp import warp_affine
 from render.scene.model import Scene
 from render.scene.source import Noise
-from render.scene.tracks import Clock
 
 Item = TypeVar("Item")
 
@@ -89,7 +88,7 @@ def shots(scene: Scene) -> frozenset[int]:
     if scene.follow.cuts == "auto":
         small = clip.frames(video, cuts.small(video.size), scene.fps, scene.length, "stretch", scene.start)
         return frozenset([0, *cuts.find(small)])
-    return scene.follow.cut_frames(Clock(scene.fps, scene.length)) | {0}
+    return frozenset([0, *scene.cuts])
 
 
 def flow_weights(scene: Scene, quiet: bool = False) -> Path | None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scenedetect.common import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 from torch import Tensor
 
 SHORTEST = 6
-"""Frames of a shot: a flash of light is not a shot of its own."""
+"""Frames of a shot: what is gone again sooner is a flash of light."""
 LOOKED_AT = 192
 """Pixels of the longer side of the pictures that are compared."""
+THUMBNAIL = (16, 9)
+"""Pixels, in which a shot is known again after a flash."""
 
 
 def find(frames: Iterable[Tensor]) -> list[int]:
@@ -21,14 +25,22 @@ def find(frames: Iterable[Tensor]) -> list[int]:
     PySceneDetect's adaptive detector: a change of hue, saturation and brightness that stands out of those around it.
     """
     detector = AdaptiveDetector(min_scene_len=SHORTEST)
-    found = []
+    found, thumbnails = [], []
     for index, frame in enumerate(frames):
-        picture = np.rint(255 * frame[0].flip(0).permute(1, 2, 0).numpy()).astype(np.uint8)
-        found += detector.process_frame(FrameTimecode(index, 25.0), np.ascontiguousarray(picture))
-    return [cut.frame_num for cut in found]
+        picture = np.ascontiguousarray(np.rint(255 * frame[0].flip(0).permute(1, 2, 0).numpy()).astype(np.uint8))
+        thumbnails.append(cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.int16))
+        found += detector.process_frame(FrameTimecode(index, 25.0), picture)
+    return [cut.frame_num for cut in found if not _is_flash(thumbnails, cut.frame_num)]
 
 
 def small(size: tuple[int, int]) -> tuple[int, int]:
     """(width, height) of pictures to look for cuts in, of a clip of that size."""
     scale = min(1.0, LOOKED_AT / max(size))
     return max(2, round(size[0] * scale)), max(2, round(size[1] * scale))
+
+
+def _is_flash(thumbnails: list[NDArray[np.int16]], cut: int) -> bool:
+    """Whether what was before the cut is soon there again."""
+    before, after = thumbnails[cut - 1], thumbnails[cut : cut + SHORTEST]
+    changes = [float(np.abs(thumbnail - before).mean()) for thumbnail in after]
+    return min(changes) < changes[0] / 2

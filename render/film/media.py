@@ -27,6 +27,8 @@ NEAR = Fraction(1, 20)
 USUAL_RATE = Fraction(25)
 LISTED = frozenset({"mov", "matroska"})
 """Containers that list where their frames are."""
+PROMISING = frozenset({"avi", "flv"})
+"""Containers that say at their beginning how long they are, and can end without a sign before that."""
 
 
 _HEAD = re.compile(r"#(\w+) (\d): (.*)")
@@ -121,12 +123,22 @@ def _probe(path: Path, changed: int, size: int) -> Media:
     tracks, told = _listed(path, "-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy")
     if _CUT_OFF.search(told) or any(track.packets[-1, 2] & CORRUPT for track in tracks.values()):
         raise _CutOffError
-    sound, container = tracks.get("audio"), re.search(r"^Input #0, (.*), from ", told, re.MULTILINE)
+    found = re.search(r"^Input #0, (.*), from ", told, re.MULTILINE)
+    containers = set(found[1].split(",") if found else ())
+    if containers & PROMISING and max((track.end for track in tracks.values()), default=0) < _promised(told):
+        raise _CutOffError
+    sound = tracks.get("audio")
     return Media(
         _pictures(path, tracks["video"], told) if "video" in tracks else None,
         Stream(sound.heads["codec_id"], max(Fraction(0), sound.begin), sound.end) if sound else None,
-        container is not None and not LISTED.isdisjoint(container[1].split(",")),
+        bool(containers & LISTED),
     )
+
+
+def _promised(told: str) -> float:
+    """Seconds that a file says it lasts, less a tenth."""
+    found = re.search(r"^ *Duration: (\d+):(\d+):([0-9.]+)", told, re.MULTILINE)
+    return 0.9 * (3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])) if found else 0.0
 
 
 def _pictures(path: Path, track: _Track, told: str) -> Pictures | None:
@@ -137,11 +149,11 @@ def _pictures(path: Path, track: _Track, told: str) -> Pictures | None:
     rate = _rate(track, told)
     width, height = (int(side) for side in decoded.heads["dimensions"].split("x"))
     stored = re.search(r"^ *Stream #0:\d+.*?: Video: [^,]*(?:\([^)]*\))?, ([^(,]*\([^)]*\)|[^,]*)", told, re.MULTILINE)
-    last = 0 if track.shown[:, 1].any() else 1 / rate  # some containers do not say how long a frame lasts
+    last = int(track.shown[:, 0].max()) * track.tick + 1 / rate  # some containers count a tick for a frame
     return Pictures(
         codec=track.heads["codec_id"],
         begin=decoded.begin,
-        end=decoded.begin + track.end + last - track.begin,
+        end=decoded.begin + max(track.end, last) - track.begin,
         rate=rate,
         size=(width, height),
         stored=stored[1] if stored else "",

@@ -72,7 +72,7 @@ def validate(document: Document, catalogue: Catalogue) -> Scene:
             unknown = any(path in (("network",), ("network", "name")) for path in left_out)
             scene = Scene.model_validate(written, context=None if unknown else catalogue)
             if scene.follow is not None and scene.source.video is None and ("source",) not in (p[:1] for p in left_out):
-                told = "there is nothing to follow without a clip, source.video"
+                told = "there is nothing to follow without a clip, source.video; follow: null leaves it out"
                 problems.append(document.problem(told, ("follow",), at_key=True))
             if scene.is_timed:
                 _ = scene.timeline  # evaluated for its errors, so that they come before frame 0
@@ -97,7 +97,7 @@ def validate(document: Document, catalogue: Catalogue) -> Scene:
 def check(document: Document, scene: Scene) -> None:
     """Checks what could not be before rate and length were known. Raises SceneError."""
     try:
-        scene.check_length()
+        scene.check_times()
         _ = scene.timeline
     except Fault as fault:
         raise SceneError([_placed(document, fault)]) from None

@@ -267,20 +267,23 @@ class Scene(Part):
     @model_validator(mode="after")
     def _fits(self) -> Scene:
         if self.is_timed:
-            self.check_length()
+            self.check_times()
         odd = self.size is not None and (self.size[0] % 2 or self.size[1] % 2)
         if odd and self.output.chosen_codec not in PICTURES:
             raise Fault("a film's sides are even", ("size",))
         return self
 
-    def check_length(self) -> None:
-        """Raises Fault when there are too many frames, for a film or for a picture."""
+    def check_times(self) -> None:
+        """Raises Fault when there are too many frames, for a film or for a picture, or a cut after the last."""
         if self.length > MAX_FRAMES:
             raise Fault(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
         if self.output.is_one_picture and self.length > 1:
             sequence = Path(self.output.path or "")
             hint = f"duration: 1 makes one, {sequence.with_suffix('')}/%05d{sequence.suffix} is a sequence"
             raise Fault(f"{self.length} frames do not fit into one picture; {hint}", ("output", "path"))
+        for i, frame in enumerate(self.cuts):
+            if not frame < self.length:
+                raise Fault(f"a cut at frame {frame}, after the film's end at {self.length}", ("follow", "cuts", i))
 
     @property
     def length(self) -> int:
@@ -293,6 +296,12 @@ class Scene(Part):
         """Frames of the film that the clip has gone on before it."""
         start = self.source.start or Time(0.0, "")
         return round(start.value * self.fps) if start.unit == "s" else int(start.value)
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """The frames at which the scene itself names cuts."""
+        times = () if self.follow is None or isinstance(self.follow.cuts, str) else self.follow.cuts
+        return tuple(round(time.seconds(Clock(self.fps, self.length)) * float(self.fps)) for time in times)
 
     @property
     def is_timed(self) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, Wit
 from render.errors import did_you_mean, shown
 from render.scene.faults import Fault
 from render.scene.fields import Choice, Clip, Part, Picture, Share, Start, parsed, parsed_each
-from render.scene.tracks import Clock, Time, parse_time
+from render.scene.tracks import Time, parse_time
 
 MAX_GRAIN = 1024
 
@@ -87,8 +87,3 @@ class Follow(Part):
     """`residual` carries what the dream has changed, `linear` the whole dreamed picture."""
     cuts: Cuts = parsed("auto")
     """Where the dream starts afresh: `auto` finds the clip's cuts; `none`, or a list of the film's times."""
-
-    def cut_frames(self, clock: Clock) -> frozenset[int]:
-        """The frames that the listed times mean; none for a word."""
-        times = () if isinstance(self.cuts, str) else self.cuts
-        return frozenset(round(time.seconds(clock) * float(clock.fps)) for time in times)
