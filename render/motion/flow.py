@@ -36,6 +36,8 @@ WINDOW = 7
 """Pixels a side over which two pictures are compared."""
 ALIKE = 0.0125
 """Mean difference, of values in [0, 1] over a window, up to which two pictures show the same thing there."""
+NEAR = 2.0
+"""Pixels from where it was, up to which a pixel that comes back may still be the same."""
 SOFTNESS = 1.5
 """Pixels over which confidence rises from an edge."""
 
@@ -89,14 +91,14 @@ def raft(name: Raft, state: Mapping[str, Tensor], device: torch.device) -> Estim
 def motion(before: Tensor, now: Tensor, estimate: Estimator) -> Motion:
     """Where each pixel of `now` was in `before`; both 1x3xHxW in [0, 1].
 
-    Not trusted is what came from outside the frame; and what neither shows there what it showed before, nor comes back
-    to where it was when followed forward again, away from edges of motion (Sundaram et al. 2010, with the constants of
-    Ruder et al. 2016).
+    Trusted is what comes back to where it was when followed forward again, away from edges of motion (Sundaram et al.
+    2010, with the constants of Ruder et al. 2016), or nearly so and shows there what it showed before. What came from
+    outside the frame is not.
     """
     back, forward = estimate(now, before), estimate(before, now)
     columns, rows = grid(now)
     x, y = columns + back[..., 0], rows + back[..., 1]
-    trusted = _consistent(back, forward, x, y) | _alike(before, now, x, y)
+    trusted = _consistent(back, forward, x, y) | _near(back, forward, x, y) & _alike(before, now, x, y)
     return Motion(x, y, _soft(trusted) * within(x, y, now))
 
 
@@ -131,11 +133,20 @@ def consistent(before: Tensor, now: Tensor, estimate: Estimator) -> Motion:
 
 def _consistent(back: Flow, forward: Flow, x: Coordinates, y: Coordinates) -> NDArray[np.bool_]:
     """Where a flow is undone by its opposite, and smooth."""
-    there = np.asarray(cv2.remap(forward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    there = _at(forward, x, y)
     returns = _squared(there + back) <= 0.01 * (_squared(there) + _squared(back)) + 0.5
     slope = sum(np.square(np.gradient(back, axis=axis)).sum(-1) for axis in (0, 1))
     smooth = slope <= 0.01 * _squared(back) + 0.002
     return np.asarray(returns & smooth)
+
+
+def _near(back: Flow, forward: Flow, x: Coordinates, y: Coordinates) -> NDArray[np.bool_]:
+    """Where a flow is nearly undone by its opposite; it is not where something has been uncovered."""
+    return np.asarray(_squared(_at(forward, x, y) + back) <= NEAR**2)
+
+
+def _at(found: Flow, x: Coordinates, y: Coordinates) -> Flow:
+    return np.asarray(cv2.remap(found, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _alike(before: Tensor, now: Tensor, x: Coordinates, y: Coordinates) -> NDArray[np.bool_]:

@@ -79,6 +79,25 @@ def test_what_an_object_uncovers_is_not_trusted_and_what_stands_still_is() -> No
     assert moved.confidence[52:68, 80:96].mean() > 0.6
 
 
+@pytest.mark.parametrize("behind", ["coffee", "astronaut", "chelsea", "rocket"])
+def test_nothing_of_an_object_is_trusted_where_it_has_been(behind: str) -> None:
+    """Behind it another texture, or a sky without any, where flow is anyone's guess; the guess is never the object."""
+    background, square = 0.2 + 0.5 * photo_tensor(behind, 160, 96), photo_tensor("immunohistochemistry", 40, 40)
+
+    def at(place: int) -> Tensor:
+        scene = background.clone()
+        scene[..., 28:68, place : place + 40] = square
+        return scene
+
+    for place in range(16, 88, 8):
+        moved = flow.motion(at(place), at(place + 8), flow.dis)
+        uncovered = (slice(29, 67), slice(place + 1, place + 7))
+        x, y, confidence = (values[uncovered] for values in (moved.x, moved.y, moved.confidence))
+        of_object = (x >= place) & (x < place + 40) & (y >= 28) & (y < 68)
+        assert not (of_object & (confidence > 0)).any()
+        assert behind == "rocket" or (confidence > 0).mean() < 0.05
+
+
 def test_what_comes_from_outside_is_not_trusted() -> None:
     before = photo_tensor("astronaut", 160, 160)
     moved = flow.motion(before, move(before, Move(pan=(0.1, 0)), "mirror").clamp(0, 1), flow.dis)
