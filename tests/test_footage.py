@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,10 +15,10 @@ import torch
 from torch import Tensor
 from torchvision.models import optical_flow
 
-from render import load, loop, render, sources
+from render import cli, load, loop, render, sources
 from render.dream.networks import Network
 from render.errors import MissingError, SceneError, StorageError
-from render.film import clip, ffmpeg
+from render.film import clip, ffmpeg, sound
 from render.film.clip import Clip
 from render.motion import flow
 from render.scene.model import Scene
@@ -114,7 +116,7 @@ def test_the_sound_is_the_one_that_the_scene_names(audio: str, heard: float | No
     ffmpeg.run(*ffmpeg.QUIET, "-i", "other.mp4", "-vn", "-c:a", "aac", "song.m4a", folder=here)
     film = render(scene_of(here, STILL, ("output.audio", audio), ("output.path", "film.mp4")))
     if heard is None:
-        assert sources.sound.probe(film.path) is None
+        assert sound.probe(film.path) is None
     else:
         assert click(film.path) == pytest.approx(heard, abs=1 / 50)
 
@@ -126,7 +128,7 @@ def test_a_film_without_a_clip_may_have_a_song(here: Path) -> None:
     film = render(scene_of(here, STILL, *sets, ("output.audio", "song.m4a"), ("output.path", "film.mp4")))
     assert film.frames == 75
     assert click(film.path) == pytest.approx(FLASH / 25, abs=1 / 50)
-    found = sources.sound.required(film.path)
+    found = sound.required(film.path)
     assert float(found.end) == pytest.approx(3, abs=0.001)
 
 
@@ -302,7 +304,7 @@ def test_raft_finds_the_flow_of_a_scene_or_says_what_is_missing(
     made(here / "c.mp4", panned("coffee", 3)[:, :60, :90], *LOSSLESS)
     monkeypatch.setenv("TORCH_HOME", str(here / "torch"))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(MissingError, match="follow.flow: dis needs no download"):
+    with pytest.raises(MissingError, match=r"follow\.flow: dis needs no download"):
         whole(scene_of(here, ("follow.flow", name)), network)
     torch.manual_seed(0)
     state = {"raft_small": optical_flow.raft_small, "raft_large": optical_flow.raft_large}[name]().state_dict()
@@ -312,3 +314,76 @@ def test_raft_finds_the_flow_of_a_scene_or_says_what_is_missing(
     frames = whole(scene_of(here, ("follow.flow", name)), network)
     assert len(frames) == 3
     assert all(torch.isfinite(frame).all() for frame in frames)
+
+
+# What is no clip.
+
+BAD = {
+    "missing": "cannot read the clip .*c.mp4: No such file or directory",
+    "folder": "c.mp4 is a folder, not a clip",
+    "text": "c.mp4 is not a clip that can be read",
+    "empty": "c.mp4 is empty",
+    "cut off": "c.mp4 is cut off, its end is missing; copy it again",
+    "cut off after its index": "c.mp4 is cut off, its end is missing; copy it again",
+    "no picture": "c.mp4 holds no picture that can be read",
+    "no frame": "c.mp4 (holds no picture|is not a clip) that can be read",
+    "start at the end": "c.mp4 ends at 0.4 s, the film cannot start at 0.4 s",
+    "start after the end": "c.mp4 ends at 0.4 s, the film cannot start at 9 s",
+}
+
+
+def spoil(kind: str, path: Path) -> list[str]:
+    """Makes a bad clip of a good one; the command's further arguments."""
+    whole = path.read_bytes()
+    match kind:
+        case "missing" | "folder":
+            path.unlink()
+            if kind == "folder":
+                path.mkdir()
+        case "text":
+            path.write_text("a text file named .mp4")
+        case "empty":
+            path.write_bytes(b"")
+        case "cut off":
+            path.write_bytes(whole[: len(whole) // 2])
+        case "cut off after its index":
+            ffmpeg.run(*ffmpeg.QUIET, "-i", str(path), "-c", "copy", "-movflags", "+faststart", "fast.mp4")
+            Path("fast.mp4").rename(path)
+            path.write_bytes(path.read_bytes()[:-200])
+        case "no picture":
+            ffmpeg.run(*ffmpeg.QUIET, "-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", str(path))
+        case "no frame":
+            ffmpeg.run(*ffmpeg.QUIET, "-f", "lavfi", "-i", "color=s=64x48", "-frames:v", "0", str(path))
+        case "start at the end":
+            return ["--set", "source.start=10"]
+        case "start after the end":
+            return ["--set", "source.start=9s"]
+    return []
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_no_clip_is_told_in_a_sentence_and_leaves_nothing_behind(
+    kind: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["render", "scene.yaml", "--set", "dream.steps=0", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    (here / "scene.yaml").write_text(SCENE)
+    good = made(here / "c.mp4", levels(10), *LOSSLESS).read_bytes()
+    before = {"c.mp4", "scene.yaml"}
+    assert run(*spoil(kind, here / "c.mp4")) == StorageError.status == 4
+    errors = capsys.readouterr().err
+    message = errors.partition("\n")[0]
+    assert re.search(BAD[kind], message)
+    assert message.startswith("render: scene.yaml:3:17: ") or "--set" in message
+    assert errors.count("\n") == 3
+    assert {path.name for path in here.iterdir()} <= before
+    if kind == "folder":
+        (here / "c.mp4").rmdir()
+    (here / "c.mp4").write_bytes(good)
+    assert run() == 0
+    assert "scene.mp4: 10 frames of 64x48 at 25 a second" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +21,6 @@ from render.film.source import Fit
 
 HIGH_DEFINITION = 720
 """Rows from which on a clip that does not say its colours is taken for BT.709, below for BT.601 (as players do)."""
-LEAD = 5
-"""Seconds before a start from which on a clip is read, or from a frame that decoding can begin with, still earlier."""
 MATRICES = {
     "bt709": "bt709",
     "bt470bg": "bt470",
@@ -46,9 +45,8 @@ _NUMBERED = re.compile(r"%0?([0-9]?)d")
 class Clip:
     """A clip: its path, its size as it is shown (width, height), its frames a second, and its seconds.
 
-    It `begin`s, in seconds on the file's own clock, with its first picture. `listed` says whether a place in it can be
-    sought, `matrix` how its colours are stored. The path of numbered pictures is a pattern, `shots/%04d.png`, and
-    `number` that of the first.
+    It `begin`s, in seconds on the file's own clock, with its first picture; `matrix` says how its colours are stored.
+    The path of numbered pictures is a pattern, `shots/%04d.png`, and `number` that of the first.
     """
 
     path: Path
@@ -56,7 +54,6 @@ class Clip:
     fps: Fraction
     duration: Fraction
     begin: Fraction = Fraction(0)
-    listed: bool = False
     matrix: str = "bt709"
     number: int | None = None
 
@@ -71,8 +68,7 @@ def probe(path: Path, rate: Fraction = Fraction(24)) -> Clip:
         number, *_ = numbered
         size = source.picture_size(numbered[number])
         return Clip(path, size, rate, len(numbered) / rate, number=number)
-    found = media.probe(path, "clip")
-    pictures = found.pictures
+    pictures = media.probe(path, "clip").pictures
     if pictures is None or pictures.end <= pictures.begin:
         raise StorageError(f"{path} holds no picture that can be read")
     if unknown := re.search(UNKNOWN_MATRICES, pictures.stored):
@@ -80,7 +76,7 @@ def probe(path: Path, rate: Fraction = Fraction(24)) -> Clip:
     known = re.search("|".join(rf"\b{matrix}\b" for matrix in MATRICES), pictures.stored)
     matrix = MATRICES[known[0]] if known else "bt709" if pictures.size[1] >= HIGH_DEFINITION else "smpte170m"
     duration = pictures.end - pictures.begin
-    return Clip(path, pictures.size, pictures.rate, duration, pictures.begin, found.listed, matrix)
+    return Clip(path, pictures.size, pictures.rate, duration, pictures.begin, matrix)
 
 
 def sequence(path: Path) -> dict[int, Path] | None:
@@ -136,8 +132,9 @@ def _decoded(
         f"fps={fps}:start_time={float(begin):.6f}:round=near,tpad=stop=-1:stop_mode=clone,"
         f"trim=start_frame={skip},{media.SQUARE},{_FITS[fit].format(w=width, h=height, how=how)},format=rgb48le"
     )
-    lead = float(begin) - LEAD
-    seek = ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{lead:.6f}"] if clip.listed and lead > 0 else []
+    pictures = media.probe(clip.path, "clip").pictures
+    first = pictures.seek(begin) if pictures else -math.inf
+    seek = ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{first:.6f}"] if first > 0 else []
     command = [
         *ffmpeg.QUIET, "-copyts", *seek, *ffmpeg.opened(clip.path),
         "-map", "0:V:0", "-vf", filters, "-fps_mode", "passthrough", "-frames:v", str(count), "-f", "rawvideo", "-",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from render.film import ffmpeg
 SQUARE = "scale=w='if(eq(sar,1),iw,max(1,round(iw*sar)))':h=ih,setsar=1"
 """A filter that makes pixels square."""
 NO_TIME = -(2**63)
-DISCARDED, CORRUPT = 4, 2
+KEY, CORRUPT, DISCARDED = 1, 2, 4
 """Flags of a packet."""
 GAP = 1.5
 """A frame that lasts so many times as long as is usual stands in a gap, and says nothing of the rate."""
@@ -26,7 +27,7 @@ NEAR = Fraction(1, 20)
 """A rate that was measured counts as the one that the file names when it is so near to it."""
 USUAL_RATE = Fraction(25)
 LISTED = frozenset({"mov", "matroska"})
-"""Containers that list where their frames are."""
+"""Containers that list where their frames are, so that one can be sought."""
 PROMISING = frozenset({"avi", "flv"})
 """Containers that say at their beginning how long they are, and can end without a sign before that."""
 
@@ -53,15 +54,22 @@ class Pictures(Stream):
     rate: Fraction
     size: tuple[int, int]
     stored: str
+    keys: NDArray[np.float64] = field(repr=False, compare=False)
+    """Of each frame that decoding can begin with, when it is decoded and when it is shown, in seconds, Nx2; of none
+    where the container has no list of them to seek by."""
+
+    def seek(self, time: Fraction) -> float:
+        """Where to seek so that all that is shown from a time on is decoded: seconds, or minus infinity."""
+        before = self.keys[self.keys[:, 1] <= float(time)]
+        return float(before[-1, 0]) if len(before) else -math.inf
 
 
 @dataclass(frozen=True)
 class Media:
-    """What a file holds, and whether its container lists where each frame is, so that one can be sought."""
+    """What a file holds."""
 
     pictures: Pictures | None
     sound: Stream | None
-    listed: bool
 
 
 def probe(path: Path, what: Literal["clip", "sound"]) -> Media:
@@ -71,6 +79,8 @@ def probe(path: Path, what: Literal["clip", "sound"]) -> Media:
             hint = f"; {path.name}/%04d.png names pictures in it" if what == "clip" else ""
             raise StorageError(f"{path} is a folder, not a {what}{hint}")
         stat = path.stat()
+        if stat.st_size == 0:
+            raise StorageError(f"{path} is empty, not a {what}")
         return _probe(path.absolute(), stat.st_mtime_ns, stat.st_size)
     except OSError as error:
         raise StorageError(f"cannot read the {what} {path}: {error.strerror}") from None
@@ -90,8 +100,8 @@ class _CutOffError(Exception):
 
 @dataclass(frozen=True)
 class _Track:
-    """A stream as ffmpeg's framecrc lists it: its heads, and of each packet when it is shown, for how long, and flags,
-    Nx3; times in ticks."""
+    """A stream as ffmpeg's framecrc lists it: its heads, and of each packet, in ticks, when it is shown, for how long,
+    its flags, and when it is decoded, Nx4."""
 
     heads: dict[str, str]
     packets: NDArray[np.int64]
@@ -114,8 +124,10 @@ class _Track:
 
     @property
     def end(self) -> Fraction:
-        """Seconds."""
-        return int((self.shown[:, 0] + self.shown[:, 1]).max()) * self.tick
+        """Seconds. Durations are told in the order of decoding, so only one that is last in both orders is right."""
+        last = int(self.shown[:, 0].max())
+        time, duration, *_ = (int(value) for value in self.packets[-1])
+        return (last + duration if time == last else last) * self.tick
 
 
 @lru_cache(maxsize=16)
@@ -129,9 +141,8 @@ def _probe(path: Path, changed: int, size: int) -> Media:
         raise _CutOffError
     sound = tracks.get("audio")
     return Media(
-        _pictures(path, tracks["video"], told) if "video" in tracks else None,
+        _pictures(path, tracks["video"], told, bool(containers & LISTED)) if "video" in tracks else None,
         Stream(sound.heads["codec_id"], max(Fraction(0), sound.begin), sound.end) if sound else None,
-        bool(containers & LISTED),
     )
 
 
@@ -141,12 +152,13 @@ def _promised(told: str) -> float:
     return 0.9 * (3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])) if found else 0.0
 
 
-def _pictures(path: Path, track: _Track, told: str) -> Pictures | None:
+def _pictures(path: Path, track: _Track, told: str, listed: bool) -> Pictures | None:
     first = ("-map", "0:V:0", "-vf", SQUARE, "-frames:v", "1", "-c:v", "rawvideo")
     decoded = _listed(path, *first, "-fps_mode", "passthrough", "-enc_time_base", "demux")[0].get("video")
     if decoded is None:
         return None
     rate = _rate(track, told)
+    keys = track.packets[(track.packets[:, 2] & KEY > 0) & listed]
     width, height = (int(side) for side in decoded.heads["dimensions"].split("x"))
     stored = re.search(r"^ *Stream #0:\d+.*?: Video: [^,]*(?:\([^)]*\))?, ([^(,]*\([^)]*\)|[^,]*)", told, re.MULTILINE)
     last = int(track.shown[:, 0].max()) * track.tick + 1 / rate  # some containers count a tick for a frame
@@ -157,6 +169,7 @@ def _pictures(path: Path, track: _Track, told: str) -> Pictures | None:
         rate=rate,
         size=(width, height),
         stored=stored[1] if stored else "",
+        keys=np.asarray(keys[:, [3, 0]] * float(track.tick), np.float64),
     )
 
 
@@ -168,14 +181,14 @@ def _listed(path: Path, *arguments: str) -> tuple[dict[str, _Track], str]:
     except StorageError as error:
         raise (_CutOffError if _CUT_OFF.search(str(error)) else _UnreadableError) from None
     heads: dict[str, dict[str, str]] = {}
-    packets: dict[str, list[tuple[int, int, int]]] = {}
+    packets: dict[str, list[tuple[int, int, int, int]]] = {}
     for line in done.stdout.decode("utf-8", "replace").splitlines():
         if head := _HEAD.match(line):
             heads.setdefault(head[2], {})[head[1]] = head[3]
         elif packet := _PACKET.match(line):
             index, decoded, shown, duration, flags = packet.groups()
             time = int(decoded) if int(shown) == NO_TIME else int(shown)
-            packets.setdefault(index, []).append((time, int(duration), int(flags or "0x1", 16)))
+            packets.setdefault(index, []).append((time, int(duration), int(flags or "0x1", 16), int(decoded)))
     tracks = {heads[i]["media_type"]: _Track(heads[i], np.array(found, np.int64)) for i, found in packets.items()}
     return tracks, done.stderr.decode("utf-8", "replace")
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -49,6 +52,30 @@ def test_a_clip_of_varying_rate_with_a_gap_keeps_its_time(tmp_path: Path) -> Non
     assert found[:5] == [0, 1, 2, 3, 4]
     assert set(found[5:14]) == {4}
     assert found[15:20] == [5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("container", ["ts", "mkv", "mp4"])
+@pytest.mark.parametrize("begins", [0, 3])
+def test_a_start_in_a_gap_shows_what_stands_there(begins: int, container: str, tmp_path: Path) -> None:
+    """Frames 0 to 4, then nothing for eight seconds, then 5 to 9, with a start anywhere; by a clock that is late."""
+    times = f"setpts='(if(lt(N,5),N,N+200)+{begins})/25/TB'"
+    codec = ("-c:v", "libx264", "-g", "3", "-bf", "2", "-qp", "4")
+    clip = probe(made(tmp_path / f"c.{container}", levels(10), "-vf", times, "-fps_mode", "vfr", *codec))
+    assert clip.fps == 25
+    assert round(clip.duration * 25) == 210
+    expected = [*range(5), *[4] * 200, *range(5, 10)]
+    # Which of its two neighbours a frame within the gap shows is not the question here.
+    whole = shown(clip, 210)
+    assert whole[:100] + whole[-5:] == expected[:100] + expected[-5:]
+    for start in (2, 60, 150, 190, 204, 206):
+        assert shown(clip, 4, start=start) == whole[start : start + 4]
+
+
+def test_frames_that_avi_stores_in_another_order_come_in_time(tmp_path: Path) -> None:
+    clip = probe(made(tmp_path / "c.avi", levels(20), "-c:v", "mpeg4", "-bf", "2", "-q:v", "1"))
+    assert clip.fps == 25
+    assert round(clip.duration * 25) == 20
+    assert shown(clip, 20) == list(range(20))
 
 
 def test_a_start_is_exact_and_after_the_end_the_last_frame_stands(tmp_path: Path) -> None:
@@ -115,9 +142,62 @@ def test_a_size_of_another_shape_is_filled_as_asked(fit: Fit, edge: Sequence[int
     assert [255 * float(c) for c in frame[0, :, 0, 30]] == pytest.approx(list(edge), abs=2)
 
 
+@pytest.mark.parametrize("size", [(101, 77), (16, 16), (7, 5)])
+def test_an_odd_size_is_kept(size: tuple[int, int], tmp_path: Path) -> None:
+    clip = probe(made(tmp_path / "c.mkv", levels(2, *size), "-c:v", "ffv1", "-pix_fmt", "yuv420p"))
+    assert clip.size == size
+    assert shown(clip, 2) == [0, 1]
+
+
+def test_what_is_transparent_shows_its_colour(tmp_path: Path) -> None:
+    half = ("-vf", "format=rgba,colorchannelmixer=aa=0.5", "-c:v", "png")
+    assert shown(probe(made(tmp_path / "c.mov", levels(3), *half)), 3) == [0, 1, 2]
+
+
+def numbered(folder: Path, names: Sequence[str]) -> Path:
+    """Grey pictures of these names, each five levels brighter than the one before."""
+    for name, picture in zip(names, levels(len(names)), strict=True):
+        cv2.imwrite(str(folder / name), picture)
+    return folder
+
+
+def test_numbered_pictures_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    numbered(tmp_path, [f"s{n}.png" for n in (8, 9, 10, 11)])
+    clip = probe(tmp_path / "s%d.png", Fraction(12))
+    assert clip == Clip(tmp_path / "s%d.png", (64, 48), Fraction(12), Fraction(4, 12), number=8)
+    assert shown(clip, 4) == [0, 1, 2, 3]
+    assert shown(clip, 6, Fraction(24)) == [0, 0, 1, 1, 2, 2]
+    assert shown(clip, 4, start=2) == [2, 3, 3, 3]
+    assert shown(clip, 2, start=1, skip=1) == [2, 3]
+
+
+@pytest.mark.parametrize("fit", ["cover", "contain", "stretch"])
+def test_numbered_pictures_are_fitted_as_clips_are(fit: Fit, tmp_path: Path) -> None:
+    photo = filmed_photo()
+    cv2.imwrite(str(tmp_path / "001.png"), photo[..., ::-1])
+    clip = probe(made(tmp_path / "c.mkv", photo[None], "-c:v", "ffv1", "-pix_fmt", "bgr0"))
+    (of_clip,), (of_pictures,) = (
+        list(frames(each, (48, 60), Fraction(24), 1, fit)) for each in (clip, probe(tmp_path / "%03d.png"))
+    )
+    assert (of_clip - of_pictures).abs().mean() < 0.02
+
+
+def filmed_photo() -> NDArray[np.uint8]:
+    return np.ascontiguousarray(skimage.data.coffee()[:300:3, :420:3])  # type: ignore[no-untyped-call]
+
+
 def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
     clip = probe(made(tmp_path / "c.mp4", levels(2), "-vf", "setsar=4/3", *LOSSLESS))
     assert clip.size == (85, 48)
+
+
+@pytest.mark.parametrize("name", ["bikes.mp4", "carphone_pristine.mp4", "bigbuckbunny.mp4"])
+def test_a_start_in_real_footage_is_the_frame_that_counting_gives(name: str) -> None:
+    clip = probe(footage(name))
+    whole = list(frames(clip, (64, 48), clip.fps, 120))
+    for start in (1, 37, 90, 119):
+        (found,) = frames(clip, (64, 48), clip.fps, 1, start=start)
+        assert torch.equal(found, whole[start])
 
 
 def test_real_footage_is_read_whole() -> None:
@@ -135,7 +215,7 @@ def test_real_footage_is_read_whole() -> None:
     [
         ("missing", "cannot read the clip"),
         ("text", "is not a clip that can be read"),
-        ("empty", "is not a clip that can be read"),
+        ("empty", "is empty"),
         ("truncated", "is cut off"),
         ("sound", "holds no picture"),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.production.films import SCENE, SEQUENCE, contents, make
+from tests.production.films import CLIP, FOLLOWED, SCENE, SEQUENCE, contents, footage_in, make
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -31,10 +31,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="package")
 def whole(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> dict[str, str]:
-    """The film and the sequence of uninterrupted runs."""
+    """The film, the sequence and the film that follows a clip, of uninterrupted runs."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "film.yaml").write_text(SCENE)
     with contextlib.chdir(folder):
         make()
         make(f"output.path={SEQUENCE}", "output.depth=16")
+        footage_in(folder)
+        make(f"output.path={FOLLOWED}", f"source.video={CLIP}", "source.start=20")
     return contents(folder)

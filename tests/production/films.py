@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from render import load, render
+from render.film import ffmpeg
 from render.film.files import sha256
 from render.production import Film, Progress
+from tests.film import clips
 
 SCENE = """
 size: [64, 64]
@@ -25,6 +27,9 @@ FILM = "film.mp4"
 SEQUENCE = "frames/%03d.png"
 DEEP = ("--output", SEQUENCE, "--set", "output.depth=16")
 """Arguments for a PNG sequence of 16 bits."""
+CLIP, FOLLOWED = "clip.mp4", "followed.mp4"
+FOLLOWING = ("--output", FOLLOWED, "--set", f"source.video={CLIP}", "--set", "source.start=20")
+"""Arguments for a film that follows the clip, past a cut, with its sound and under a moving camera."""
 
 Process = subprocess.Popen[str]
 Moment = Callable[[Process, Path], object]
@@ -53,7 +58,14 @@ def stopping_at(frame: int) -> Callable[[Progress], None]:
     return watch
 
 
+def footage_in(folder: Path) -> None:
+    """Puts a real clip into a folder, with a sound."""
+    tone = ("-f", "lavfi", "-i", "sine=frequency=330:duration=2")
+    how = ("-t", "2", "-c:v", "copy", "-c:a", "aac")
+    ffmpeg.run(*ffmpeg.QUIET, "-i", str(clips.footage("bikes.mp4")), *tone, *how, str(folder / CLIP))
+
+
 def contents(folder: Path) -> dict[str, str]:
-    """The checksums of everything in a folder but the scene, by name."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "film.yaml")
+    """The checksums of everything in a folder but the scene and the clip, by name."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in ("film.yaml", CLIP))
     return {str(path.relative_to(folder)): sha256(path) for path in files}

@@ -20,8 +20,11 @@ import pytest
 
 from render.errors import Interrupted
 from tests.production.films import (
+    CLIP,
     DEEP,
     FILM,
+    FOLLOWED,
+    FOLLOWING,
     FRAMES,
     SCENE,
     SEGMENT,
@@ -29,6 +32,7 @@ from tests.production.films import (
     Moment,
     Process,
     contents,
+    footage_in,
     make,
     stopping_at,
 )
@@ -39,6 +43,8 @@ from tests.production.films import (
 def started(folder: Path, *arguments: str) -> Process:
     """`render film.yaml` in a folder, a process as from a terminal of its own."""
     (folder / "film.yaml").write_text(SCENE)
+    if arguments[: len(FOLLOWING)] == FOLLOWING and not (folder / CLIP).exists():
+        footage_in(folder)
     return subprocess.Popen(
         [sys.executable, "-m", "render", "film.yaml", *arguments],
         cwd=folder,
@@ -120,6 +126,10 @@ KILLS: dict[str, tuple[tuple[Moment, ...], tuple[str, ...]]] = {
         (),
     ),
     "random moments": (tuple(later(RANDOM.uniform(0, 0.5)) for _ in range(3)), ()),
+    "moments of footage": (
+        (there(f"{FOLLOWED}.parts/film.json"), frame(9), frame(13), there(f"{FOLLOWED}.parts/sound.mp4")),
+        FOLLOWING,
+    ),
     "moments of a sequence": ((frame(7), frame(FRAMES - 1), there("frames/003.png")), DEEP),
 }
 
@@ -146,7 +156,8 @@ def test_a_film_killed_at_any_moment_is_the_film_of_an_uninterrupted_run(
         assert -signal.SIGKILL in killed
     else:
         assert killed == [-signal.SIGKILL] * len(killed)
-    right = {name: data for name, data in whole.items() if name.endswith(".png") == ("sequence" in when)}
+    kind = {"moments of a sequence": ".png", "moments of footage": FOLLOWED}.get(when, FILM)
+    right = {name: data for name, data in whole.items() if name.endswith(kind)}
     assert contents(folder) == right
     assert not list(folder.rglob("*.parts"))
     assert not strays(folder)
