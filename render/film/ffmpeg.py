@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Self
@@ -64,11 +64,6 @@ def require_encoder(name: str) -> None:
 
 def run(*arguments: str, folder: Path | None = None) -> bytes:
     """Runs ffmpeg to its end, in `folder`; what it wrote to standard output. Raises MissingError or StorageError."""
-    return ended(*arguments, folder=folder).stdout
-
-
-def ended(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """As `run`; what it wrote to standard output and said on standard error."""
     try:
         done = subprocess.run(
             [binary(), *arguments],
@@ -82,7 +77,7 @@ def ended(*arguments: str, folder: Path | None = None) -> subprocess.CompletedPr
         raise _missing(error) from None
     if done.returncode != 0:
         raise _failure(done.stderr, done.returncode)
-    return done
+    return done.stdout
 
 
 class _Running:
@@ -111,8 +106,11 @@ class _Running:
         self._log.close()
 
     def _error(self) -> RenderError:
+        return _failure(self._said(), self._process.returncode)
+
+    def _said(self) -> bytes:
         self._log.seek(0)
-        return _failure(self._log.read(), self._process.returncode)
+        return self._log.read()
 
 
 class Writer(_Running):
@@ -140,7 +138,7 @@ class Writer(_Running):
 
 
 class Reader(_Running):
-    """One ffmpeg that gives raw frames on its standard output."""
+    """One ffmpeg that gives raw frames, or lines, on its standard output."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         super().__init__(arguments, subprocess.DEVNULL, subprocess.PIPE)
@@ -155,6 +153,17 @@ class Reader(_Running):
         if self._process.wait() != 0 or frame:
             raise self._error()
         return None
+
+    def lines(self) -> Iterator[str]:
+        """All that it writes, a line at a time. Raises StorageError when ffmpeg failed."""
+        for line in self._output:
+            yield line.decode("utf-8", "replace")
+        if self._process.wait() != 0:
+            raise self._error()
+
+    def said(self) -> str:
+        """What it has said on standard error."""
+        return self._said().decode("utf-8", "replace")
 
 
 def _missing(error: OSError) -> MissingError:

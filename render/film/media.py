@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -79,6 +80,10 @@ def probe(path: Path, what: Literal["clip", "sound"]) -> Media:
             hint = f"; {path.name}/%04d.png names pictures in it" if what == "clip" else ""
             raise StorageError(f"{path} is a folder, not a {what}{hint}")
         stat = path.stat()
+        if not path.is_file():
+            raise StorageError(f"{path} is not a file")
+        with path.open("rb"):
+            pass  # it may be there, and not ours to read
         if stat.st_size == 0:
             raise StorageError(f"{path} is empty, not a {what}")
         return _probe(path.absolute(), stat.st_mtime_ns, stat.st_size)
@@ -175,22 +180,24 @@ def _pictures(path: Path, track: _Track, told: str, listed: bool) -> Pictures | 
 
 def _listed(path: Path, *arguments: str) -> tuple[dict[str, _Track], str]:
     """The streams by kind, `video` and `audio`, and what ffmpeg says."""
-    command = ("-hide_banner", "-nostdin", "-nostats", "-copyts", *ffmpeg.opened(path), *arguments)
+    command = ["-hide_banner", "-nostdin", "-nostats", "-copyts", *ffmpeg.opened(path), *arguments]
+    heads: dict[str, dict[str, str]] = {}
+    packets: dict[str, array[int]] = {}
     try:
-        done = ffmpeg.ended(*command, "-f", "framecrc", "-")
+        with ffmpeg.Reader([*command, "-f", "framecrc", "-"]) as reader:
+            for line in reader.lines():
+                if head := _HEAD.match(line):
+                    heads.setdefault(head[2], {})[head[1]] = head[3]
+                elif packet := _PACKET.match(line):
+                    index, *times, flags = packet.groups()
+                    decoded, shown, duration = (int(time) for time in times)
+                    time = decoded if shown == NO_TIME else shown
+                    packets.setdefault(index, array("q")).extend((time, duration, int(flags or "0x1", 16), decoded))
+            told = reader.said()
     except StorageError as error:
         raise (_CutOffError if _CUT_OFF.search(str(error)) else _UnreadableError) from None
-    heads: dict[str, dict[str, str]] = {}
-    packets: dict[str, list[tuple[int, int, int, int]]] = {}
-    for line in done.stdout.decode("utf-8", "replace").splitlines():
-        if head := _HEAD.match(line):
-            heads.setdefault(head[2], {})[head[1]] = head[3]
-        elif packet := _PACKET.match(line):
-            index, decoded, shown, duration, flags = packet.groups()
-            time = int(decoded) if int(shown) == NO_TIME else int(shown)
-            packets.setdefault(index, []).append((time, int(duration), int(flags or "0x1", 16), int(decoded)))
-    tracks = {heads[i]["media_type"]: _Track(heads[i], np.array(found, np.int64)) for i, found in packets.items()}
-    return tracks, done.stderr.decode("utf-8", "replace")
+    tables = {index: np.frombuffer(listed, np.int64).reshape(-1, 4) for index, listed in packets.items()}
+    return {heads[index]["media_type"]: _Track(heads[index], table) for index, table in tables.items()}, told
 
 
 def _rate(track: _Track, told: str) -> Fraction:
