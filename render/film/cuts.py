@@ -15,7 +15,7 @@ SHORTEST = 6
 """Frames of a shot: what is gone again sooner is a flash of light."""
 LOOKED_AT = 192
 """Pixels of the longer side of the pictures that are compared."""
-THUMBNAIL = (16, 9)
+THUMBNAIL = (8, 4)
 """Pixels, in which a shot is known again after a flash."""
 
 
@@ -25,11 +25,12 @@ def find(frames: Iterable[Tensor]) -> list[int]:
     PySceneDetect's adaptive detector: a change of hue, saturation and brightness that stands out of those around it.
     """
     detector = AdaptiveDetector(min_scene_len=SHORTEST)
-    found, thumbnails = [], []
+    found, seen = [], bytearray()  # a hundred bytes a frame; arrays of their own would scatter the heap
     for index, frame in enumerate(frames):
         picture = np.ascontiguousarray(np.rint(255 * frame[0].flip(0).permute(1, 2, 0).numpy()).astype(np.uint8))
-        thumbnails.append(cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.int16))
+        seen += cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA).tobytes()
         found += detector.process_frame(FrameTimecode(index, 25.0), picture)
+    thumbnails = np.frombuffer(seen, np.uint8).reshape(-1, 3 * THUMBNAIL[0] * THUMBNAIL[1])
     return [cut.frame_num for cut in found if not _is_flash(thumbnails, cut.frame_num)]
 
 
@@ -39,8 +40,8 @@ def small(size: tuple[int, int]) -> tuple[int, int]:
     return max(2, round(size[0] * scale)), max(2, round(size[1] * scale))
 
 
-def _is_flash(thumbnails: list[NDArray[np.int16]], cut: int) -> bool:
+def _is_flash(thumbnails: NDArray[np.uint8], cut: int) -> bool:
     """Whether what was before the cut is soon there again."""
-    before, after = thumbnails[cut - 1], thumbnails[cut : cut + SHORTEST]
-    changes = [float(np.abs(thumbnail - before).mean()) for thumbnail in after]
-    return min(changes) < changes[0] / 2
+    near = thumbnails[cut - 1 : cut + SHORTEST].astype(np.int16)
+    changes = np.abs(near[1:] - near[0]).mean(1)
+    return bool(changes.min() < changes[0] / 2)
