@@ -95,6 +95,7 @@ def render(
     identity = {**_identity(scene, network, chosen), "frames": [first, last]}
     # A picture of a sequence is the same whichever frames are made with it.
     carried = {key: value for key, value in identity.items() if not form.is_pictures or key != "frames"}
+    _check_target(scene, target)
     stands = _stands(target, form, first, last, carried, overwrite)
     film = Film(target, last - first, scene.fps, scene.size, made=not stands)
     folder = Path(f"{target}.parts")
@@ -109,8 +110,8 @@ def render(
                     watch(progress)
             segments = [checkpoint.segment(piece.number) for piece in pieces if piece.kept]
             comment = json.dumps(carried, sort_keys=True)
-            heard = None if form.is_pictures else sources.heard(scene, first, last)
-            encoder.join(segments, target, form, comment, first, checkpoint.folder, heard)
+            sound = None if form.is_pictures else sources.heard(scene, first, last)
+            encoder.join(segments, target, form, comment, first, checkpoint.folder, sound)
         except KeyboardInterrupt:
             raise Interrupted(_how_to_go_on(checkpoint, pieces, fresh)) from None
         checkpoint.remove()
@@ -182,6 +183,13 @@ def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]
             "ffmpeg": ffmpeg.version(),
         },
     }
+
+
+def _check_target(scene: Scene, target: Path) -> None:
+    """Raises UsageError when the film would replace a file that it is made from."""
+    for path, name, _ in scene.files():
+        if target.exists() and target.samefile(scene.locate(name, path)):
+            raise UsageError(f"{target} is what the film is made from; --output names another path")
 
 
 def _stands(target: Path, form: Format, first: int, last: int, carried: dict[str, Any], overwrite: bool) -> bool:

@@ -186,7 +186,9 @@ def _scene(film: Path, made: Clip, source: Path | None) -> tuple[Scene, int]:
         raise UsageError(f"{film} follows a clip, whose motion is the film's; --source names it")
     first = 0
     if carried is not None:
-        first = int(carried["frames"][0]) if made.number is None else made.number
+        first, _ = carried.get(
+            "frames", (made.number or 0, None)
+        )  # pictures carry none, as each is the same in any film
     if source is not None:
         before = said.get("source", {})
         said["source"] = {**(before if "video" in before else {}), "video": str(source)}

@@ -143,7 +143,7 @@ class Bench:
 
 def figures(score: Score) -> Figures:
     """E_warp, objective and sharpness, once the film has settled."""
-    return (*(fmean(values[SETTLED:]) for values in (score.e_warp, score.objective, score.sharpness)),)  # type: ignore[return-value]
+    return fmean(score.e_warp[SETTLED:]), fmean(score.objective[SETTLED:]), fmean(score.sharpness[SETTLED:])
 
 
 def matched(

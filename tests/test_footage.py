@@ -17,13 +17,13 @@ from torchvision.models import optical_flow
 
 from render import cli, load, loop, render, sources
 from render.dream.networks import Network
-from render.errors import MissingError, SceneError, StorageError
+from render.errors import MissingError, SceneError, StorageError, UsageError
 from render.film import clip, ffmpeg, sound
 from render.film.clip import Clip
 from render.motion import flow
 from render.scene.model import Scene
 from tests.conftest import photo_tensor
-from tests.film.clips import FLASH, LOSSLESS, Frames, click, flashing, levels, made
+from tests.film.clips import FLASH, LOSSLESS, RATE, Frames, click, flashing, heard, levels, made
 
 SCENE = """
 seed: 3
@@ -60,7 +60,7 @@ def whole(scene: Scene, network: Network) -> list[Tensor]:
 
 @pytest.mark.parametrize("kind", ["25", "30000/1001", "gap"])
 def test_a_film_has_the_frames_of_its_clip_at_their_times(kind: str, here: Path) -> None:
-    """`levels`, of which 5 is followed by nothing until frame 15 in the clip with a gap."""
+    """`levels`, of which 4 stands until frame 15 in the clip with a gap."""
     gap = kind == "gap"
     moved = ("-vf", "setpts='if(lt(N,5),N,N+10)/25/TB'", "-fps_mode", "vfr") if gap else ()
     rate = Fraction(25 if gap else kind)
@@ -109,16 +109,34 @@ def test_the_sound_stays_in_step_at_another_rate_and_in_a_piece_of_the_film(here
     assert click(piece.path) == pytest.approx((FLASH - 20) / 25, abs=1 / 50)
 
 
-@pytest.mark.parametrize(("audio", "heard"), [("none", None), ("song.m4a", 0.4), ("source", FLASH / 25)])
-def test_the_sound_is_the_one_that_the_scene_names(audio: str, heard: float | None, here: Path) -> None:
+@pytest.mark.parametrize("kind", ["25", "30000/1001", "60", "gap"])
+def test_sound_is_within_a_frame_at_the_end(kind: str, here: Path) -> None:
+    """A flash and a click in the last second but a few frames of ten, and again behind a gap of three seconds."""
+    rate = Fraction(25 if kind == "gap" else kind)
+    count, flash = int(10 * rate), int(10 * rate) - 4
+    flashing(here / "even.mkv", count=count, fps=str(rate), flash=flash)
+    how: tuple[str, ...] = ("-c", "copy")
+    if kind == "gap":  # frames 50 to 124 are gone, the times of the others stay
+        how = ("-vf", "select='not(between(n,50,124))'", "-fps_mode", "vfr", *LOSSLESS, "-c:a", "copy")
+    ffmpeg.run(*ffmpeg.QUIET, "-i", "even.mkv", *how, "c.mp4", folder=here)
+    film = render(scene_of(here, STILL, ("output.path", "film.mp4")))
+    assert (film.frames, film.fps) == (count, rate)
+    frames = clip.frames(clip.probe(film.path), (64, 48), film.fps, film.frames)
+    assert [i for i, frame in enumerate(frames) if float(frame.mean()) > 0.5] == [flash]
+    assert click(film.path) == pytest.approx(float(flash / rate), abs=float(1 / rate))
+    assert len(heard(film.path)) / RATE == pytest.approx(float(count / rate), abs=0.001)
+
+
+@pytest.mark.parametrize(("audio", "when"), [("none", None), ("song.m4a", 0.4), ("source", FLASH / 25)])
+def test_the_sound_is_the_one_that_the_scene_names(audio: str, when: float | None, here: Path) -> None:
     flashing(here / "c.mp4")
     flashing(here / "other.mp4", fps="75")
     ffmpeg.run(*ffmpeg.QUIET, "-i", "other.mp4", "-vn", "-c:a", "aac", "song.m4a", folder=here)
     film = render(scene_of(here, STILL, ("output.audio", audio), ("output.path", "film.mp4")))
-    if heard is None:
+    if when is None:
         assert sound.probe(film.path) is None
     else:
-        assert click(film.path) == pytest.approx(heard, abs=1 / 50)
+        assert click(film.path) == pytest.approx(when, abs=1 / 50)
 
 
 def test_a_film_without_a_clip_may_have_a_song(here: Path) -> None:
@@ -130,6 +148,21 @@ def test_a_film_without_a_clip_may_have_a_song(here: Path) -> None:
     assert click(film.path) == pytest.approx(FLASH / 25, abs=1 / 50)
     found = sound.required(film.path)
     assert float(found.end) == pytest.approx(3, abs=0.001)
+
+
+def test_a_film_never_replaces_what_it_is_made_from(here: Path) -> None:
+    before = flashing(here / "c.mp4").read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match=r"c\.mp4 is what the film is made from; --output names another path"):
+            render(scene_of(here, STILL, ("output.path", "c.mp4")), overwrite=overwrite)
+    assert (here / "c.mp4").read_bytes() == before
+
+
+def test_a_clip_slower_than_a_frame_a_second_is_a_film(here: Path) -> None:
+    made(here / "c.mp4", levels(4), *LOSSLESS, fps="1/2")
+    film = render(scene_of(here, STILL, ("output.path", "film.mp4")))
+    assert (film.frames, film.fps) == (4, Fraction(1, 2))
+    assert clip.probe(film.path).duration == 8
 
 
 # The dream.
@@ -292,7 +325,8 @@ def test_the_next_frame_is_read_while_this_one_is_dreamed_and_nothing_is_left_ru
     assert not asked[5].is_set()
     assert threading.main_thread() not in threads
     run.close()  # type: ignore[attr-defined]
-    assert [reader._process.poll() is not None for reader in readers] == [True]
+    assert len(readers) > 1
+    assert all(reader._process.poll() is not None for reader in readers)
     assert not any(thread.is_alive() for thread in threads)
 
 

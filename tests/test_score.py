@@ -126,6 +126,13 @@ def test_a_piece_and_a_sequence_are_measured_at_their_own_frames(here: Path) -> 
     assert piece.e_warp == pytest.approx([*whole.e_warp[4:7], *whole.e_warp[7:8]], rel=1e-3)
 
 
+def test_a_single_picture_has_a_score(here: Path) -> None:
+    picture = film(CLIP, ("output", "{path: a.png}"), ("duration", "1"))
+    found, _ = score(picture, here / "c.mp4", quiet=True)
+    assert len(found.objective) == 1
+    assert not found.e_warp
+
+
 def test_what_cannot_be_measured_says_why(here: Path) -> None:
     made_film = film(CLIP, ("output.path", "a.mp4"))
     with pytest.raises(UsageError, match=r"a\.mp4 follows a clip, whose motion is the film's; --source names it"):

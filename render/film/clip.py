@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,16 +20,8 @@ from render.film.source import Fit
 
 HIGH_DEFINITION = 720
 """Rows from which on a clip that does not say its colours is taken for BT.709, below for BT.601 (as players do)."""
-MATRICES = {
-    "bt709": "bt709",
-    "bt470bg": "bt470",
-    "smpte170m": "smpte170m",
-    "smpte240m": "smpte240m",
-    "bt2020nc": "bt2020",
-    "bt2020c": "bt2020",
-}
-"""What ffmpeg calls a clip's colours, and what its scaler calls them."""
-UNKNOWN_MATRICES = r"ycgco|ictcp|ipt-c2|chroma-derived|smpte2085"
+MATRICES = {"bt470bg": "bt470", "bt2020nc": "bt2020", "bt2020c": "bt2020"}
+"""What ffmpeg calls ways of storing colours, and its scaler by another name."""
 _FITS: dict[Fit, str] = {
     "cover": "scale={w}:{h}:force_original_aspect_ratio=increase:{how},crop={w}:{h}",
     "contain": "scale={w}:{h}:force_original_aspect_ratio=decrease:{how},pad={w}:{h}:-1:-1",
@@ -71,10 +62,8 @@ def probe(path: Path, rate: Fraction = Fraction(24)) -> Clip:
     pictures = media.probe(path, "clip").pictures
     if pictures is None or pictures.end <= pictures.begin:
         raise StorageError(f"{path} holds no picture that can be read")
-    if unknown := re.search(UNKNOWN_MATRICES, pictures.stored):
-        raise StorageError(f"{path} stores its colours as {unknown[0]}, which is not read; convert it to BT.709")
-    known = re.search("|".join(rf"\b{matrix}\b" for matrix in MATRICES), pictures.stored)
-    matrix = MATRICES[known[0]] if known else "bt709" if pictures.size[1] >= HIGH_DEFINITION else "smpte170m"
+    matrix = pictures.matrix or ("bt709" if pictures.size[1] >= HIGH_DEFINITION else "smpte170m")
+    matrix = MATRICES.get(matrix, matrix)
     duration = pictures.end - pictures.begin
     return Clip(path, pictures.size, pictures.rate, duration, pictures.begin, matrix)
 
@@ -133,7 +122,8 @@ def _decoded(
         f"trim=start_frame={skip},{media.SQUARE},{_FITS[fit].format(w=width, h=height, how=how)},format=rgb48le"
     )
     pictures = media.probe(clip.path, "clip").pictures
-    first = pictures.seek(begin) if pictures else -math.inf
+    assert pictures is not None, "a clip has pictures"
+    first = pictures.seek(begin)
     seek = ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{first:.6f}"] if first > 0 else []
     command = [
         *ffmpeg.QUIET, "-copyts", *seek, *ffmpeg.opened(clip.path),

@@ -163,15 +163,15 @@ def join(
     write(work / "metadata.txt", f";FFMETADATA1\ncomment={_escaped(comment)}\n".encode())
     # QuickTime's own comment ends after 32 kB; its newer metadata does not.
     flags = "+faststart" + "+use_metadata_tags" * (target.suffix.lower() == ".mov")
-    sound: list[str] = []
+    sound = ["-map", "0:v"]
     if heard is not None:
-        sound = ["-copyts", *ffmpeg.opened(track(heard, work, target.suffix.lower())), "-map", "2:a"]
+        sound = ["-copyts", *ffmpeg.opened(track(heard, work, target.suffix.lower())), "-map", "0:v", "-map", "2:a"]
     with replacing(target, work) as temporary:
         ffmpeg.run(
             *ffmpeg.QUIET,
             *ffmpeg.LOCAL_ONLY, "-f", "concat", "-i", "segments.txt",
             *ffmpeg.LOCAL_ONLY, "-f", "ffmetadata", "-i", "metadata.txt",
-            *sound, "-map", "0:v", "-map_metadata", "1", "-c", "copy", "-bsf:v", form.timestamps,
+            *sound, "-map_metadata", "1", "-c", "copy", "-bsf:v", form.timestamps,
             "-fflags", "+bitexact", "-movflags", flags, "-video_track_timescale", str(form.timescale),
             temporary.name,
             folder=work,

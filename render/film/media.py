@@ -22,6 +22,8 @@ SQUARE = "scale=w='if(eq(sar,1),iw,max(1,round(iw*sar)))':h=ih,setsar=1"
 NO_TIME = -(2**63)
 KEY, CORRUPT, DISCARDED = 1, 2, 4
 """Flags of a packet."""
+STALLED = 4
+"""Packets that may be decoded at the time of the one before; of more, the clock has jumped."""
 GAP = 1.5
 """A frame that lasts so many times as long as is usual stands in a gap, and says nothing of the rate."""
 NEAR = Fraction(1, 20)
@@ -29,8 +31,11 @@ NEAR = Fraction(1, 20)
 USUAL_RATE = Fraction(25)
 LISTED = frozenset({"mov", "matroska"})
 """Containers that list where their frames are, so that one can be sought."""
-PROMISING = frozenset({"avi", "flv"})
-"""Containers that say at their beginning how long they are, and can end without a sign before that."""
+BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"free", b"skip", b"wide", b"uuid", b"udta")
+"""Of an MP4, at its top level."""
+MATRICES = "bt709|bt470bg|smpte170m|smpte240m|bt2020nc|bt2020c"
+UNKNOWN_MATRICES = r"ycgco[^/,)]*|ictcp|ipt-c2|chroma-derived[^/,)]*|smpte2085"
+"""What ffmpeg calls the ways of storing colours, those that its scaler knows, and those that it does not."""
 
 
 _HEAD = re.compile(r"#(\w+) (\d): (.*)")
@@ -40,7 +45,8 @@ _CUT_OFF = re.compile(r"partial file|ended prematurely|moov atom not found")
 
 @dataclass(frozen=True)
 class Stream:
-    """The first stream of a kind: its codec, and when it begins and ends, in seconds on the file's own clock."""
+    """The first stream of a kind: its codec, and when what is seen or heard of it begins and ends, in seconds on the
+    file's own clock."""
 
     codec: str
     begin: Fraction
@@ -49,12 +55,12 @@ class Stream:
 
 @dataclass(frozen=True)
 class Pictures(Stream):
-    """The first stream of pictures: also frames a second, (width, height) upright and with square pixels, and how
-    ffmpeg says that values are stored: `yuv420p(tv, bt709, progressive)`."""
+    """The first stream of pictures: also frames a second, (width, height) upright and with square pixels, and the
+    matrix of its colours as ffmpeg calls it, `bt709`, where it says one."""
 
     rate: Fraction
     size: tuple[int, int]
-    stored: str
+    matrix: str | None
     keys: NDArray[np.float64] = field(repr=False, compare=False)
     """Of each frame that decoding can begin with, when it is decoded and when it is shown, in seconds, Nx2; of none
     where the container has no list of them to seek by."""
@@ -140,32 +146,44 @@ def _probe(path: Path, changed: int, size: int) -> Media:
     tracks, told = _listed(path, "-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy")
     if _CUT_OFF.search(told) or any(track.packets[-1, 2] & CORRUPT for track in tracks.values()):
         raise _CutOffError
-    found = re.search(r"^Input #0, (.*), from ", told, re.MULTILINE)
-    containers = set(found[1].split(",") if found else ())
-    if containers & PROMISING and max((track.end for track in tracks.values()), default=0) < _promised(told):
+    if not _ends_within(path, size):
         raise _CutOffError
-    sound = tracks.get("audio")
-    return Media(
-        _pictures(path, tracks["video"], told, bool(containers & LISTED)) if "video" in tracks else None,
-        Stream(sound.heads["codec_id"], max(Fraction(0), sound.begin), sound.end) if sound else None,
-    )
+    for track in tracks.values():
+        if (np.diff(track.packets[:, 3]) <= 0).sum() > STALLED:  # ffmpeg holds a clock that jumps back
+            raise StorageError(f"the clock of {path} jumps back, as of clips put together; convert it to one .mkv")
+    return Media(_pictures(path, tracks["video"], told) if "video" in tracks else None, _sound(path, tracks))
 
 
-def _promised(told: str) -> float:
-    """Seconds that a file says it lasts, less a tenth."""
-    found = re.search(r"^ *Duration: (\d+):(\d+):([0-9.]+)", told, re.MULTILINE)
-    return 0.9 * (3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])) if found else 0.0
+def _ends_within(path: Path, size: int) -> bool:
+    """Whether the boxes of an MP4 (ISO 14496-12, 4.2), or the first chunk of an AVI, end before the file does."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        if head.startswith(b"RIFF"):
+            length = int.from_bytes(head[4:8], "little")
+            return length in (0, 0xFFFFFFFF) or length + 8 <= size
+        place = 0
+        while head[4:8] in BOXES:
+            length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
+            place += length or size - place
+            file.seek(place)
+            head = file.read(16)
+    return place <= size
 
 
-def _pictures(path: Path, track: _Track, told: str, listed: bool) -> Pictures | None:
-    first = ("-map", "0:V:0", "-vf", SQUARE, "-frames:v", "1", "-c:v", "rawvideo")
-    decoded = _listed(path, *first, "-fps_mode", "passthrough", "-enc_time_base", "demux")[0].get("video")
+def _pictures(path: Path, track: _Track, told: str) -> Pictures | None:
+    found = re.search(r"^ *Stream #0:\d+.*?: Video: (.*)$", told, re.MULTILINE)
+    said = found[1] if found else ""
+    matrix = re.search(rf"[(, ]({MATRICES})[/,)]", said)
+    if unknown := re.search(rf"[(, ]({UNKNOWN_MATRICES})[/,)]", said):
+        raise StorageError(f"{path} stores its colours as {unknown[1]}, which is not read; convert it to BT.709")
+    decoded = _first(path, "video", "-map", "0:V:0", "-vf", SQUARE, "-frames:v", "1", "-c:v", "rawvideo")
     if decoded is None:
         return None
-    rate = _rate(track, told)
+    rate = _rate(track, said)
+    container = re.search(r"^Input #0, (.*), from ", told, re.MULTILINE)
+    listed = container is not None and not LISTED.isdisjoint(container[1].split(","))
     keys = track.packets[(track.packets[:, 2] & KEY > 0) & listed]
     width, height = (int(side) for side in decoded.heads["dimensions"].split("x"))
-    stored = re.search(r"^ *Stream #0:\d+.*?: Video: [^,]*(?:\([^)]*\))?, ([^(,]*\([^)]*\)|[^,]*)", told, re.MULTILINE)
     last = int(track.shown[:, 0].max()) * track.tick + 1 / rate  # some containers count a tick for a frame
     return Pictures(
         codec=track.heads["codec_id"],
@@ -173,9 +191,23 @@ def _pictures(path: Path, track: _Track, told: str, listed: bool) -> Pictures | 
         end=decoded.begin + max(track.end, last) - track.begin,
         rate=rate,
         size=(width, height),
-        stored=stored[1] if stored else "",
+        matrix=matrix[1] if matrix else None,
         keys=np.asarray(keys[:, [3, 0]] * float(track.tick), np.float64),
     )
+
+
+def _sound(path: Path, tracks: dict[str, _Track]) -> Stream | None:
+    track = tracks.get("audio")
+    if track is None:
+        return None
+    decoded = _first(path, "audio", "-map", "0:a:0", "-frames:a", "1", "-c:a", "pcm_s16le")
+    return Stream(track.heads["codec_id"], (decoded or track).begin, track.end)
+
+
+def _first(path: Path, kind: str, *arguments: str) -> _Track | None:
+    """What the first frame decodes to: with what codecs leave out at the beginning left out."""
+    timed = ("-fps_mode", "passthrough", "-enc_time_base", "demux") if kind == "video" else ()
+    return _listed(path, *arguments, *timed)[0].get(kind)
 
 
 def _listed(path: Path, *arguments: str) -> tuple[dict[str, _Track], str]:
@@ -200,17 +232,19 @@ def _listed(path: Path, *arguments: str) -> tuple[dict[str, _Track], str]:
     return {heads[index]["media_type"]: _Track(heads[index], table) for index, table in tables.items()}, told
 
 
-def _rate(track: _Track, told: str) -> Fraction:
-    """Frames a second where none is missing: as the file names it, when what was measured is near, else as measured."""
+def _rate(track: _Track, said: str) -> Fraction:
+    """Frames a second where none is missing: as measured, when they are all equally long; else as the file names it,
+    when that is near."""
     steps = np.diff(np.unique(track.shown[:, 0]))
     if not len(steps):
         longest = int(track.shown[:, 1].max())
         return min(1 / (longest * track.tick), USUAL_RATE) if longest else USUAL_RATE
     near = steps[steps <= GAP * np.median(steps)]
     measured = len(near) / (int(near.sum()) * track.tick)
-    stream = re.search(r"^ *Stream #0:\d+.*?: Video: (.*)$", told, re.MULTILINE)
-    for unit in ("fps", "tbr"):
-        found = re.search(rf"([0-9.]+)(k?) {unit}", stream[1] if stream else "")
+    if len(near) > 1 and near.min() == near.max():
+        return measured
+    for unit in ("tbr", "fps"):
+        found = re.search(rf"([0-9.]+)(k?) {unit}", said)
         named = _broadcast(Fraction(found[1]) * (1000 if found[2] else 1)) if found else measured
         if abs(named - measured) <= NEAR * measured:
             return named

@@ -10,10 +10,14 @@ from render.errors import StorageError
 from render.film import ffmpeg, media
 
 COPIED = ("aac", "mp3")
-"""Codecs that players expect in a film, and can begin and end within a packet; others are encoded anew, as follows."""
+"""Codecs that players expect in a film, and can begin and end at any sample; others are encoded anew, as follows."""
 ENCODED = {".mp4": ("aac", "-b:a", "256k"), ".mov": ("pcm_s24le",)}
 PACKET = Fraction(1, 40)
 """Seconds that a packet of sound may be long: sound that ends so much before the film does is long enough."""
+
+
+TICKS = 705_600_000
+"""A second, in which a sample of every usual rate lasts a whole number of them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ def track(heard: Heard, work: Path, suffix: str) -> Path:
     if heard.sound.codec in COPIED and heard.sound.end >= last - PACKET:
         # One packet more before the first, which its decoding begins from; a microsecond for what is rounded.
         apart = f"noise=drop='lt((pts+2*duration)*tb,{start}+1e-6)+gt(pts*tb,{end}-1e-6)'"
-        shift = f"setts=ts=TS-{start}/TB:duration='min(DURATION,{end}/TB-PTS)'"
+        # In ticks that are fine enough for every rate; some containers count whole packets.
+        ticks = f"time_base=1/{TICKS}:prescale=1"
+        shift = f"setts={ticks}:ts=TS-{start}/TB:duration='min(DURATION,{end}/TB-PTS)'"
         how = ["-c:a", "copy", "-bsf:a", f"{apart},{shift}"]
     else:
         exact = (

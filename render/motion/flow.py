@@ -98,7 +98,9 @@ def motion(before: Tensor, now: Tensor, estimate: Estimator) -> Motion:
     back, forward = estimate(now, before), estimate(before, now)
     columns, rows = grid(now)
     x, y = columns + back[..., 0], rows + back[..., 1]
-    trusted = _consistent(back, forward, x, y) | _near(back, forward, x, y) & _alike(before, now, x, y)
+    there = _at(forward, x, y)
+    near = _squared(there + back) <= NEAR**2  # it is not where something has been uncovered
+    trusted = _consistent(back, there) | near & _alike(before, now, x, y)
     return Motion(x, y, _soft(trusted) * within(x, y, now))
 
 
@@ -128,24 +130,19 @@ def consistent(before: Tensor, now: Tensor, estimate: Estimator) -> Motion:
     columns, rows = grid(now)
     x, y = columns + back[..., 0], rows + back[..., 1]
     inside = within(x, y, now) == 1
-    return Motion(x, y, (_consistent(back, forward, x, y) & inside).astype(np.float32))
+    return Motion(x, y, (_consistent(back, _at(forward, x, y)) & inside).astype(np.float32))
 
 
-def _consistent(back: Flow, forward: Flow, x: Coordinates, y: Coordinates) -> NDArray[np.bool_]:
-    """Where a flow is undone by its opposite, and smooth."""
-    there = _at(forward, x, y)
+def _consistent(back: Flow, there: Flow) -> NDArray[np.bool_]:
+    """Where a flow is undone by its opposite, which is given as found `there`, and smooth."""
     returns = _squared(there + back) <= 0.01 * (_squared(there) + _squared(back)) + 0.5
     slope = sum(np.square(np.gradient(back, axis=axis)).sum(-1) for axis in (0, 1))
     smooth = slope <= 0.01 * _squared(back) + 0.002
     return np.asarray(returns & smooth)
 
 
-def _near(back: Flow, forward: Flow, x: Coordinates, y: Coordinates) -> NDArray[np.bool_]:
-    """Where a flow is nearly undone by its opposite; it is not where something has been uncovered."""
-    return np.asarray(_squared(_at(forward, x, y) + back) <= NEAR**2)
-
-
 def _at(found: Flow, x: Coordinates, y: Coordinates) -> Flow:
+    """A flow, read at the places that another points to."""
     return np.asarray(cv2.remap(found, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 

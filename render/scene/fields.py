@@ -30,6 +30,8 @@ MAX_SIDE = 16384
 LONGEST = 1e7
 """Of a film, in seconds or frames; a bound on what is computed with, well above the scene's own."""
 MIN_SIDE = 16
+SLOWEST, FASTEST = Fraction(1, 100), Fraction(1000)
+"""Frames a second."""
 Parsed = TypeVar("Parsed")
 _RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3}|/[1-9][0-9]{0,5})?")
 
@@ -124,8 +126,8 @@ def _fps(raw: Any) -> Fraction:
     if not _RATE.fullmatch(text):
         raise Fault(f"{shown(raw)} is not a rate: 24, 29.97 or 30000/1001")
     fps = Fraction(text)
-    if not 1 <= fps <= 1000:
-        raise Fault(f"{text} frames a second; a rate is from 1 to 1000")
+    if not SLOWEST <= fps <= FASTEST:
+        raise Fault(f"{text} frames a second; a rate is from {SLOWEST} to {FASTEST}")
     broadcast = Fraction(round(fps) * 1000, 1001)
     return broadcast if fps != broadcast and fps.denominator > 1 and abs(fps - broadcast) < Fraction(1, 200) else fps
 

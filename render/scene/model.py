@@ -13,8 +13,10 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 from render.errors import UsageError, shown
 from render.scene.faults import Fault, Faults, Loc
 from render.scene.fields import (
+    FASTEST,
     MAX_SIDE,
     MIN_SIDE,
+    SLOWEST,
     Choice,
     Duration,
     Fps,
@@ -375,7 +377,7 @@ class Scene(Part):
         """The scene of a clip of this rate that goes on for `seconds`, where it does not say otherwise itself."""
         changes: dict[str, Any] = {"follow": self.follow or Follow()}
         if "fps" not in self.model_fields_set:
-            changes["fps"] = fps
+            changes["fps"] = min(max(fps, SLOWEST), FASTEST)
         if "duration" not in self.model_fields_set:
             frames = max(1, round(seconds * changes.get("fps", self.fps)))
             changes["duration"] = Time(float(frames), "")

@@ -40,16 +40,18 @@ def levels(count: int, width: int = 64, height: int = 48) -> Frames:
 RATE = 48000
 """Samples of sound a second."""
 FLASH = 30
-"""The frame of `flashing` that is white, while there is a click."""
+"""The frame of `flashing` that is white, while there is a click, unless it is told another."""
 
 
-def flashing(path: Path, sound: tuple[str, ...] = ("-c:a", "aac"), count: int = 60, fps: str = "25") -> Path:
+def flashing(
+    path: Path, sound: tuple[str, ...] = ("-c:a", "aac"), count: int = 60, fps: str = "25", flash: int = FLASH
+) -> Path:
     """A black clip with one white frame, and silence with a click at the same time, in any codec of sound."""
     pictures = np.zeros((count, 48, 64, 3), np.uint8)
-    pictures[FLASH] = 255
+    pictures[flash] = 255
     seconds = count / float(Fraction(fps))
     samples = np.zeros(round(seconds * RATE), np.float32)
-    start = round(FLASH / float(Fraction(fps)) * RATE)
+    start = round(flash / float(Fraction(fps)) * RATE)
     samples[start : start + RATE // 100] = 0.9 * np.sin(np.arange(RATE // 100))
     silent = made(path.with_name("silent.mkv"), pictures, *LOSSLESS, fps=fps)
     wave = path.with_name("wave.f32")

@@ -23,7 +23,7 @@ CONTAINERS = {
     "c.ogv": ("libtheora", "libvorbis"),
     "fragments.mp4": ("libx264", "aac", "-movflags", "+frag_keyframe+empty_moov"),
 }
-ENDLESS = ("c.ts", "c.wmv", "c.ogv")
+ENDLESS = ("c.ts", "c.wmv", "c.ogv", "c.flv")
 """Containers that do not say how long they are: a shorter file is a shorter clip."""
 
 
@@ -57,6 +57,42 @@ def test_half_a_file_is_said_to_be_cut_off(name: str, tmp_path: Path) -> None:
         return
     with pytest.raises(StorageError, match=f"{name} is cut off, its end is missing; copy it again"):
         media.probe(path, "clip")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
+@pytest.mark.parametrize("name", ["c.mov", "c.avi", "fragments.mp4"])
+def test_a_file_that_lacks_its_end_is_cut_off_wherever_that_is(name: str, share: float, tmp_path: Path) -> None:
+    """Also between two packets, where decoders see nothing wrong; sound of silence has packets of four bytes."""
+    pictures, sound, *more = CONTAINERS[name]
+    inputs = ["-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=2", "-f", "lavfi", "-i", "anullsrc=d=2"]
+    path = tmp_path / name
+    ffmpeg.run(*ffmpeg.QUIET, *inputs, "-c:v", pictures, "-c:a", sound, *more, str(path))
+    whole = path.read_bytes()
+    for cut in range(8):
+        path.write_bytes(whole[: int(len(whole) * share) - cut])
+        with pytest.raises(StorageError, match="is cut off, its end is missing"):
+            media.probe(path, "clip")
+
+
+def test_a_clock_that_jumps_back_is_told(tmp_path: Path) -> None:
+    one = contained(tmp_path, "c.ts").read_bytes()
+    (tmp_path / "three.ts").write_bytes(3 * one)
+    with pytest.raises(StorageError, match=r"the clock of .*three\.ts jumps back, as of clips put together"):
+        media.probe(tmp_path / "three.ts", "clip")
+
+
+def test_colours_that_are_not_read_are_named(tmp_path: Path) -> None:
+    tagged = ("-vf", "format=yuv444p,setparams=colorspace=ycgco", "-c:v", "libx264")
+    with pytest.raises(StorageError, match=r"c\.mp4 stores its colours as ycgco, which is not read"):
+        media.probe(made(tmp_path / "c.mp4", levels(3), *tagged), "clip")
+
+
+@pytest.mark.parametrize("rate", ["1/3", "2/3", "1/15", "25/3", "1/2", "1000", "24000/1001", "60000/1001"])
+def test_every_rate_is_exact(rate: str, tmp_path: Path) -> None:
+    found = media.probe(made(tmp_path / "c.mp4", levels(9), *LOSSLESS, fps=rate), "clip").pictures
+    assert found is not None
+    assert found.rate == Fraction(rate)
+    assert found.end - found.begin == 9 / Fraction(rate)
 
 
 def test_frames_that_are_decoded_in_another_order_all_count() -> None:
