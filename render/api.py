@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from render import loop, machine, sources
-from render.dream import networks, registry
+from render.dream import networks, registry, tiles
 from render.dream.anatomy import anatomy, unseen
 from render.dream.ascent import OnStep, octaves
 from render.dream.networks import Network
@@ -64,7 +64,21 @@ def network(scene: Scene, chosen: Machine, quiet: bool = False) -> Network:
     """
     wanted = scene.network
     file = None if wanted.weights is None else scene.locate(wanted.weights, ("network", "weights"))
-    return networks.load(wanted.name, chosen.device, chosen.dtype, file, wanted.training, quiet)
+    made = networks.load(wanted.name, chosen.device, chosen.dtype, file, wanted.training, quiet)
+    made.tile = _tile(scene, made)
+    return made
+
+
+def _tile(scene: Scene, network: Network) -> int | None:
+    """The side of the tiles that the scene asks for, or that fit into the memory."""
+    if isinstance(scene.dream.tile, int):
+        return scene.dream.tile
+    if scene.dream.tile == "off" or scene.size is None:
+        return None
+    names = {layer.layer or network.logits for layer in scene.layers}
+    free = machine.free_memory(network.device)
+    size = (scene.size[1], scene.size[0])
+    return tiles.fitting(size, [network.layers[name] for name in names], network.memory(names), free)
 
 
 def unseen_octave(scene: Scene) -> str | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
+import psutil
 import torch
 
 from render.errors import MissingError, UsageError, did_you_mean
 
+CGROUP_LIMIT, CGROUP_USED = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -35,6 +38,18 @@ class Machine:
             "threads": torch.get_num_threads(),
             "flow_threads": cv2.getNumThreads(),
         }
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device, or in what a container may have of them."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = psutil.virtual_memory().available
+    try:
+        limit = int(CGROUP_LIMIT.read_text()) - int(CGROUP_USED.read_text())
+    except (OSError, ValueError):  # no container, or no limit
+        return free
+    return min(free, limit)
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Machine:

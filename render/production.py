@@ -23,7 +23,7 @@ from render.dream.ascent import OnStep
 from render.dream.networks import Network
 from render.errors import Interrupted, StorageError, UsageError
 from render.film import clip, encoder, ffmpeg
-from render.film.checkpoint import Checkpoint, forget
+from render.film.checkpoint import Checkpoint, forget, left
 from render.film.encoder import Format, Segment
 from render.film.files import replacing, sha256, storing
 from render.machine import Machine
@@ -92,13 +92,17 @@ def render(
     network = api.network(scene, chosen, quiet)
     sources.flow_weights(scene, quiet)  # what cannot be fetched is told before the first frame
     target = Path(scene.output.path)
+    folder = Path(f"{target}.parts")
+    if scene.dream.tile == "auto":  # as it was for what is there already, whatever is free today
+        there = encoder.numbered(target, first) if form.is_pictures else target
+        before = left(folder) or _carried(there) or {}
+        network.tile = before.get("machine", {}).get("tile", network.tile)
     identity = {**_identity(scene, network, chosen), "frames": [first, last]}
     # A picture of a sequence is the same whichever frames are made with it.
     carried = {key: value for key, value in identity.items() if not form.is_pictures or key != "frames"}
     _check_target(scene, target)
     stands = _stands(target, form, first, last, carried, overwrite)
     film = Film(target, last - first, scene.fps, scene.size, made=not stands)
-    folder = Path(f"{target}.parts")
     if stands:
         forget(folder, identity, form.suffix)
         return film
@@ -172,7 +176,7 @@ def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]
         "scene": written,
         "files": {".".join(map(str, path)): clip.checksum(scene.locate(name, path)) for path, name, _ in scene.files()},
         "weights": network.sha256 if flow is None else {"network": network.sha256, "flow": sha256(flow)},
-        "machine": chosen.describe(),
+        "machine": {**chosen.describe(), "tile": network.tile},
         "versions": {
             "render": __version__,
             "torch": torch.__version__,

@@ -6,7 +6,7 @@ import pytest
 import skimage
 import torch
 
-from render import frames, load, loop
+from render import api, frames, load, loop, machine
 from render.dream.networks import Network
 from render.errors import MissingError, SceneError, UsageError
 from render.film import source
@@ -144,3 +144,27 @@ def test_a_transformer_dreams_at_the_size_it_was_trained_on(tmp_path: Path) -> N
     vit = Network("vit_b_32", model, "", torch.device("cpu"), torch.float32)
     ((_, frame),) = loop.frames(scene, vit)
     assert frame.isfinite().all()
+
+
+def test_a_film_in_tiles_is_the_same_film(tmp_path: Path, network: Network) -> None:
+    sets = ("size", "[352, 288]"), ("duration", "2"), ("dream.steps", "2")
+    for tile, side in (("off", None), ("auto", None), ("192", 192)):
+        assert api.network(scene_of(tmp_path, SCENE, *sets, ("dream.tile", tile)), machine.choose()).tile == side
+    whole, tiled = (list(frames(scene_of(tmp_path, SCENE, *sets, ("dream.tile", tile)))) for tile in ("off", "192"))
+    # What is rounded otherwise grows with every step.
+    assert all((a - b).abs().mean() < 1e-3 for (_, a), (_, b) in zip(whole, tiled, strict=True))
+
+
+def test_large_pictures_on_a_small_machine_are_dreamed_in_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "free_memory", lambda device: 200 * 2**20)
+    scene = scene_of(tmp_path, SCENE, ("size", "[640, 480]"), ("layers", "[{layer: blocks.10}]"))
+    assert api.network(scene, machine.choose()).tile == 256
+    assert machine.free_memory(torch.device("cpu")) > 0
+
+
+@pytest.mark.parametrize("tile", ["64", "20000", "all", "true", "1.5"])
+def test_what_is_no_tile_is_told(tile: str, tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match="a tile is auto, off or from 128 to 16384 pixels, not"):
+        scene_of(tmp_path, SCENE, ("dream.tile", tile))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from render.dream import tiles
 from render.dream.gradients import TINY, Conditioner, total_variation
 from render.dream.networks import Network
-from render.dream.objectives import Objective
+from render.dream.objectives import Objective, Part
 from render.dream.views import View, random_view
 
 SMALLEST_SIDE = 32
@@ -71,8 +73,9 @@ def dream(
         x = base + (carried if reach is None else carried * (reach > 0))
         averages: list[Tensor] = []
         for step in range(steps):
-            view = random_view((*seed, octave, step), size, ascent.jitter, ascent.scale, ascent.rotate)
-            gradients, value = _gradients(view.look(x), network, [part for _, part in parts], view)
+            key = (*seed, octave, step)
+            view = random_view(key, size, ascent.jitter, ascent.scale, ascent.rotate)
+            gradients, value = _gradients(view.look(x), network, [part for _, part in parts], view, (*key, 1))
             conditioned = [ascent.condition(view.back(gradient)) for gradient in gradients]
             averages = [
                 ascent.momentum * before + (1 - ascent.momentum) * now
@@ -97,15 +100,48 @@ def octaves(height: int, width: int, ascent: Ascent) -> list[tuple[tuple[int, in
     return found
 
 
-def _gradients(x: Tensor, network: Network, parts: Sequence[Objective], view: View) -> tuple[list[Tensor], Tensor]:
-    """d objective / d x for each part of it, float32, and the whole objective."""
-    x = x.detach().requires_grad_(True)
-    with torch.enable_grad():
-        activations = network.activations(x, frozenset().union(*(part.layers for part in parts)))
-        values = [part(activations, view) for part in parts]
-    last = len(values) - 1
-    gradients = [torch.autograd.grad(value, x, retain_graph=i < last)[0] for i, value in enumerate(values)]
-    return gradients, sum(values[1:], values[0]).detach()
+def _gradients(
+    x: Tensor, network: Network, parts: Sequence[Objective], view: View, seed: tuple[int, ...]
+) -> tuple[list[Tensor], Tensor]:
+    """d objective / d x for each part of it, float32, and the whole objective; in tiles where the network says so.
+
+    When memory runs out, the tiles are halved.
+    """
+    while True:
+        try:
+            return _in_tiles(x, network, parts, view, seed)
+        except RuntimeError as error:  # torch's own kind of error is for GPUs only
+            if not re.search("out of memory|can't allocate memory", str(error)):
+                raise
+        network.halve_tile((x.shape[2], x.shape[3]))
+
+
+def _in_tiles(
+    x: Tensor, network: Network, parts: Sequence[Objective], view: View, seed: tuple[int, ...]
+) -> tuple[list[Tensor], Tensor]:
+    layers = {name: network.layers[name] for part in parts for name in part.layers}
+    gradients: list[Tensor] = []
+    values: list[Tensor] = []
+    places: dict[str, tuple[int, int]] = {}
+    for tile in reversed(tiles.grid((x.shape[2], x.shape[3]), network.tile, list(layers.values()), seed)):
+        seen = tile.cut(x).detach().requires_grad_(True)
+        with torch.enable_grad():
+            found = network.activations(seen, layers.keys())
+            own: dict[str, Part] = {}
+            for name in layers.keys() if not tile.is_whole else ():
+                places.setdefault(name, tile.places(layers[name], found[name]))  # of the first, at the bottom right
+                found[name], own[name] = tile.part(layers[name], found[name], places[name], view)
+            wanted = [part(found, view, own) for part in parts]
+        last = len(parts) - 1
+        of_tile = [torch.autograd.grad(value, seen, retain_graph=i < last)[0] for i, value in enumerate(wanted)]
+        values += (value.detach() for value in wanted)
+        if tile.is_whole:
+            gradients = of_tile
+        else:
+            gradients = gradients or [torch.zeros_like(x) for _ in parts]
+            for whole, gradient in zip(gradients, of_tile, strict=True):
+                tile.cut(whole).add_(gradient)
+    return gradients, sum(values[1:], values[0])
 
 
 def _direction(

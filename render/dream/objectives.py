@@ -13,8 +13,46 @@ from torch import Tensor
 
 from render.dream.views import Place, View
 
-Measure = Callable[[Tensor, View], Tensor]
-"""From a layer's activation (1xCxhxw, or 1xC) for a view of the picture to how much of what is wanted there is."""
+Extent = tuple[int, int, int]
+"""Of places along an axis: the first, one after the last, and how many there are in the whole picture."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Places of a layer, `rows` and `columns` of those that it has in a `view` of the picture."""
+
+    rows: Extent
+    columns: Extent
+    view: View
+
+    @classmethod
+    def whole(cls, activation: Tensor, view: View) -> Part:
+        """All of them; of logits, which have no places, one."""
+        rows, columns = (*activation.shape[2:], 1, 1)[:2]
+        return cls((0, rows, rows), (0, columns, columns), view)
+
+    @property
+    def share(self) -> float:
+        """How many of all places these are."""
+        (top, bottom, rows), (left, right, columns) = self.rows, self.columns
+        return (bottom - top) * (right - left) / (rows * columns)
+
+    def locate(self, place: Place) -> tuple[int, int] | None:
+        """The row and the column, among these, that see a place of the picture; None when none of them does."""
+        seen = self.view.locate(place)
+        if seen is None:
+            return None
+        found = []
+        for at, (first, last, count) in zip(reversed(seen), (self.rows, self.columns), strict=True):
+            index = min(int(at * count), count - 1)
+            if not first <= index < last:
+                return None
+            found.append(index - first)
+        return found[0], found[1]
+
+
+Measure = Callable[[Tensor, Part], Tensor]
+"""From a layer's activation (1xCxhxw, or 1xC) of a part of the picture to how much of what is wanted there is."""
 
 COMPARED = 2**24
 """So many pairs of places, of a picture and its guide, are compared at a time: 64 MB."""
@@ -34,6 +72,13 @@ class Term:
     mask: Tensor | None = None
     reach: int | None = None
 
+    def value(self, activation: Tensor, part: Part | None, view: View) -> Tensor:
+        """What the places of a part, or all of them, add to the objective; a local measure is no mean of places."""
+        if part is None:
+            return self.weight * self.measure(activation, Part.whole(activation, view))
+        share = 1.0 if self.reach is not None else part.share
+        return self.weight * share * self.measure(activation, part)
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -46,9 +91,16 @@ class Objective:
         """The layers whose activations are needed; empty when there is nothing to ask for."""
         return frozenset(term.layer for term in self.terms)
 
-    def __call__(self, activations: Mapping[str, Tensor], view: View) -> Tensor:
-        """The scalar float32 value, given the activation of every layer in `layers` for a view of the picture."""
-        first, *rest = (term.weight * term.measure(activations[term.layer], view) for term in self.terms)
+    def __call__(
+        self, activations: Mapping[str, Tensor], view: View, parts: Mapping[str, Part] | None = None
+    ) -> Tensor:
+        """The scalar float32 value, given the activation of every layer in `layers` for a view of the picture.
+
+        Of `parts`, by layer, it is what they add to the value of the whole.
+        """
+        first, *rest = (
+            term.value(activations[term.layer], parts[term.layer] if parts else None, view) for term in self.terms
+        )
         return sum(rest, first)
 
     def __add__(self, other: Objective) -> Objective:
@@ -82,13 +134,13 @@ class Objective:
 
 def layer(name: str) -> Objective:
     """More of whatever the layer sees (Mordvintsev et al. 2015)."""
-    return Objective((Term(1.0, name, lambda activation, view: mean_square(activation)),))
+    return Objective((Term(1.0, name, lambda activation, part: mean_square(activation)),))
 
 
 def channels(name: str, indices: Sequence[int]) -> Objective:
     """More of what these channels of the layer see."""
 
-    def measure(activation: Tensor, view: View) -> Tensor:
+    def measure(activation: Tensor, part: Part) -> Tensor:
         return mean_square(torch.stack([activation[:, index] for index in indices]))
 
     return Objective((Term(1.0, name, measure),))
@@ -100,12 +152,11 @@ def neuron(name: str, channel: int, place: Place, reach: int | None = None) -> O
     `reach` is the layer's receptive field, None when it is not bounded.
     """
 
-    def measure(activation: Tensor, view: View) -> Tensor:
-        seen = view.locate(place)
-        if seen is None:
+    def measure(activation: Tensor, part: Part) -> Tensor:
+        at = part.locate(place)
+        if at is None:
             return 0.0 * mean_square(activation[:, channel])
-        rows, columns = activation.shape[2:]
-        row, column = min(int(seen[1] * rows), rows - 1), min(int(seen[0] * columns), columns - 1)
+        row, column = at
         return mean_square(activation[:, channel, row, column])
 
     return Objective((Term(1.0, name, measure, reach=reach),))
@@ -113,7 +164,7 @@ def neuron(name: str, channel: int, place: Place, reach: int | None = None) -> O
 
 def logit(name: str, index: int) -> Objective:
     """A higher score for a class; `name` is the layer of the scores."""
-    return Objective((Term(1.0, name, lambda activation, view: _widened(activation[:, index]).mean()),))
+    return Objective((Term(1.0, name, lambda activation, part: _widened(activation[:, index]).mean()),))
 
 
 def guide(name: str, features: Tensor) -> Objective:
@@ -125,7 +176,7 @@ def guide(name: str, features: Tensor) -> Objective:
     wanted = _widened(_places(features))
     rows = max(1, COMPARED // wanted.shape[1])
 
-    def measure(activation: Tensor, view: View) -> Tensor:
+    def measure(activation: Tensor, part: Part) -> Tensor:
         found = _widened(_places(activation))
         with torch.no_grad():
             best = torch.cat([(some.T @ wanted).argmax(1) for some in torch.split(found, rows, dim=1)])

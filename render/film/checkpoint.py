@@ -132,6 +132,11 @@ class Checkpoint:
                 entry.unlink()
 
 
+def left(folder: Path) -> dict[str, Any] | None:
+    """The identity of the unfinished film in a folder, None when there is none."""
+    return _read_json(folder / "film.json")
+
+
 def forget(folder: Path, identity: Mapping[str, Any], suffix: str) -> None:
     """Takes away what is left of a film that is finished, unless it is another film's. Raises StorageError."""
     if folder.is_dir() and _read_json(folder / "film.json") in (None, identity):

@@ -8,7 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from render.errors import UsageError, shown
 from render.scene.faults import Fault, Faults, Loc
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 1_000_000
 MAX_STEPS = 1000
+SMALLEST_TILE = 128
 
 
 class Camera(Part):
@@ -115,6 +124,23 @@ def _step_count(raw: Any) -> int:
 _STEPS = OneOrMore(_step_count, {"type": "integer", "minimum": 0, "maximum": MAX_STEPS})
 
 
+def _tile(raw: Any) -> str | int:
+    if raw in ("auto", "off"):
+        return str(raw)
+    if isinstance(raw, bool) or not isinstance(raw, int) or not SMALLEST_TILE <= raw <= MAX_SIDE:
+        raise Fault(f"a tile is auto, off or from {SMALLEST_TILE} to {MAX_SIDE} pixels, not {shown(raw)}")
+    return raw
+
+
+Tile = Annotated[
+    str | int,
+    PlainValidator(_tile),
+    WithJsonSchema(
+        {"anyOf": [{"enum": ["auto", "off"]}, {"type": "integer", "minimum": SMALLEST_TILE, "maximum": MAX_SIDE}]}
+    ),
+]
+
+
 class First(Part):
     """The first frame's own numbers, to start the film from something worth zooming into."""
 
@@ -151,6 +177,8 @@ class Dream(Part):
     """`natural`, `gaussian`, `laplacian` or `raw`; or with parameters, `{natural: {power: 0.4}}`."""
     first: First = First()
     """Octaves and steps of the first frame, where they differ."""
+    tile: Tile = parsed("auto")
+    """Side, in pixels, of the tiles that larger pictures are dreamed in; `auto`, as memory asks; or `off`."""
 
     @model_validator(mode="after")
     def _fits(self) -> Dream:
