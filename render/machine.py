@@ -53,10 +53,11 @@ def free_memory(device: torch.device) -> int:
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Machine:
-    """The machine by the names of the command line; `auto` takes the GPU where there is one, and float32.
+    """The machine by the names of the command line.
 
-    Also makes convolutions repeatable, so that the same scene gives the same bytes. Raises UsageError for an unknown
-    name, MissingError when this machine has no such device.
+    `auto` takes the GPU where there is one, and bfloat16 where that GPU computes in it, else float32. Also makes
+    convolutions repeatable, so that the same scene gives the same bytes. Raises UsageError for an unknown name,
+    MissingError when this machine has no such device.
     """
     if device not in DEVICES:
         raise UsageError(f"unknown device '{device}'{did_you_mean(device, DEVICES)}")
@@ -69,4 +70,6 @@ def choose(device: str = "auto", precision: str = "auto") -> Machine:
         raise MissingError(f"this machine has no {device} device that torch can use; --device auto takes what there is")
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    return Machine(torch.device(device), "float32" if precision == "auto" else precision)
+    if precision == "auto":
+        precision = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported(False) else "float32"
+    return Machine(torch.device(device), precision)

@@ -18,7 +18,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from render import __version__, api, loop, machine, sources
+from render import __version__, api, loop, sources
 from render.dream.ascent import OnStep
 from render.dream.networks import Network
 from render.errors import Interrupted, StorageError, UsageError
@@ -88,15 +88,15 @@ def render(
         raise UsageError(f"frames {first}:{last} are not within the film, 0:{scene.length}")
     form = Format(scene.output.codec, scene.fps, scene.size, scene.output.crf, scene.output.depth)
     form.check()
-    chosen = machine.choose(device, precision)
-    network = api.network(scene, chosen, quiet)
-    sources.flow_weights(scene, quiet)  # what cannot be fetched is told before the first frame
     target = Path(scene.output.path)
     folder = Path(f"{target}.parts")
+    there = encoder.numbered(target, first) if form.is_pictures else target
+    before = ({} if fresh else left(folder) or _carried(there) or {}).get("machine", {})
+    chosen = api.settled(scene, device, precision, quiet, before.get("precision"))
+    network = api.network(scene, chosen, quiet)
     if scene.dream.tile == "auto":  # as it was for what is there already, whatever is free today
-        there = encoder.numbered(target, first) if form.is_pictures else target
-        before = left(folder) or _carried(there) or {}
-        network.tile = before.get("machine", {}).get("tile", network.tile)
+        network.tile = before.get("tile", network.tile)
+    sources.flow_weights(scene, quiet)  # what cannot be fetched is told before the first frame
     identity = {**_identity(scene, network, chosen), "frames": [first, last]}
     # A picture of a sequence is the same whichever frames are made with it.
     carried = {key: value for key, value in identity.items() if not form.is_pictures or key != "frames"}

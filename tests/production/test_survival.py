@@ -135,7 +135,9 @@ KILLS: dict[str, tuple[tuple[Moment, ...], tuple[str, ...]]] = {
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Path, Future[list[int]]]]]:
+def work(
+    tmp_path_factory: pytest.TempPathFactory, whole: dict[str, str]
+) -> Iterator[dict[str, tuple[Path, Future[list[int]]]]]:
     """The killed films, made two at a time while the other tests run."""
     with ThreadPoolExecutor(2) as pool:
         folders = {name: tmp_path_factory.mktemp("killed") for name in KILLS}
