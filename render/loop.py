@@ -19,7 +19,7 @@ from render.dream.gradients import Conditioner
 from render.dream.networks import Network
 from render.motion.camera import Move, move
 from render.motion.follow import follow
-from render.scene import model
+from render.scene.dream import Gaussian, Gradient, Laplacian, Natural
 from render.scene.model import Now, Scene
 from render.sources import Shown, shown
 from render.wishes import objective, wishes
@@ -71,13 +71,13 @@ def ascent(scene: Scene, now: Now) -> Ascent:
     )
 
 
-def conditioner(gradient: model.Gradient) -> Conditioner:
+def conditioner(gradient: Gradient) -> Conditioner:
     """The conditioner that the scene names."""
     match gradient.chosen:
-        case model.Natural(power=power, color=color, lowest=lowest):
+        case Natural(power=power, color=color, lowest=lowest):
             return gradients.natural(power, color, lowest)
-        case model.Gaussian(sigma=sigma):
+        case Gaussian(sigma=sigma):
             return gradients.gaussian(sigma)
-        case model.Laplacian(levels=levels):
+        case Laplacian(levels=levels):
             return gradients.laplacian(levels)
     return gradients.raw()

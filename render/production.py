@@ -90,8 +90,7 @@ def render(
     form.check()
     target = Path(scene.output.path)
     folder = Path(f"{target}.parts")
-    there = encoder.numbered(target, first) if form.is_pictures else target
-    before = ({} if fresh else left(folder) or _carried(there) or {}).get("machine", {})
+    before = _before(folder, encoder.numbered(target, first) if form.is_pictures else target, overwrite, fresh)
     chosen = api.settled(scene, device, precision, quiet, before.get("precision"))
     network = api.network(scene, chosen, quiet)
     if scene.dream.tile == "auto":  # as it was for what is there already, whatever is free today
@@ -100,8 +99,7 @@ def render(
     identity = {**_identity(scene, network, chosen), "frames": [first, last]}
     # A picture of a sequence is the same whichever frames are made with it.
     carried = {key: value for key, value in identity.items() if not form.is_pictures or key != "frames"}
-    _check_target(scene, target)
-    stands = _stands(target, form, first, last, carried, overwrite)
+    stands = _stands(scene, target, form, range(first, last), carried, overwrite)
     film = Film(target, last - first, scene.fps, scene.size, made=not stands)
     if stands:
         forget(folder, identity, form.suffix)
@@ -189,21 +187,26 @@ def _identity(scene: Scene, network: Network, chosen: Machine) -> dict[str, Any]
     }
 
 
-def _check_target(scene: Scene, target: Path) -> None:
-    """Raises UsageError when the film would replace a file that it is made from."""
-    for path, name, _ in scene.files():
-        if target.exists() and target.samefile(scene.locate(name, path)):
-            raise UsageError(f"{target} is what the film is made from; --output names another path")
+def _before(folder: Path, target: Path, overwrite: bool, fresh: bool) -> dict[str, Any]:
+    """What the machine chose for the film that is begun, or there already; nothing for one that is not gone on with."""
+    found = (None if fresh else left(folder)) or (None if overwrite else _carried(target)) or {}
+    chosen = found.get("machine")
+    return chosen if isinstance(chosen, dict) else {}
 
 
-def _stands(target: Path, form: Format, first: int, last: int, carried: dict[str, Any], overwrite: bool) -> bool:
-    """Whether this very film is at the target already. Raises StorageError when something else is in the way."""
-    files = [encoder.numbered(target, i) for i in range(first, last)] if form.is_pictures else [target]
+def _stands(scene: Scene, target: Path, form: Format, frames: range, carried: dict[str, Any], overwrite: bool) -> bool:
+    """Whether this very film is at the target already.
+
+    Raises StorageError when something else is in the way, UsageError when that is what the film is made from.
+    """
+    files = [encoder.numbered(target, i) for i in frames] if form.is_pictures else [target]
     with storing(target):
         there = [file for file in files if file.exists()]
     for file in there:
         if file.is_dir():
             raise StorageError(f"{file} is a folder, the film cannot be written there")
+        if any(file.samefile(read) for read in sources.files(scene)):
+            raise UsageError(f"{file} is what the film is made from; --output names another path")
     for file in there if not overwrite else []:
         if _carried(file) != carried:
             raise StorageError(

@@ -185,10 +185,8 @@ def _scene(film: Path, made: Clip, source: Path | None) -> tuple[Scene, int]:
     if source is None and "video" in said.get("source", {}):
         raise UsageError(f"{film} follows a clip, whose motion is the film's; --source names it")
     first = 0
-    if carried is not None:
-        first, _ = carried.get(
-            "frames", (made.number or 0, None)
-        )  # pictures carry none, as each is the same in any film
+    if carried is not None:  # pictures carry no frames, as each is the same in any film
+        first, _ = carried.get("frames", (made.number or 0, None))
     if source is not None:
         before = said.get("source", {})
         said["source"] = {**(before if "video" in before else {}), "video": str(source)}

@@ -64,6 +64,12 @@ def picture(scene: Scene) -> Path | None:
     return None if image is None else scene.locate(image, ("source", "image"))
 
 
+def files(scene: Scene) -> list[Path]:
+    """All files that the film is made from, each picture of a sequence too. Raises StorageError."""
+    named = [scene.locate(name, path) for path, name, _ in scene.files()]
+    return [file for each in named for file in (clip.sequence(each) or {0: each}).values()]
+
+
 def heard(scene: Scene, first: int, last: int) -> Heard | None:
     """What is heard with the film's frames `first` to `last` - 1; None when they are silent. Raises StorageError."""
     start, seconds = first / scene.fps, (last - first) / scene.fps

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import files
@@ -129,7 +129,7 @@ def timed(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def waiting(items: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+def waiting(items: Callable[..., Generator[Any]]) -> Callable[..., Iterator[Any]]:
     """The same items, the time until they come added to what `wait` has spent."""
 
     def run(*arguments: Any) -> Iterator[Any]:
@@ -138,7 +138,7 @@ def waiting(items: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]
             while (item := timed("wait", lambda: next(source, StopIteration))()) is not StopIteration:
                 yield item
         finally:
-            source.close()  # type: ignore[attr-defined]
+            source.close()
 
     return run
 
@@ -220,7 +220,8 @@ def one(size: str, tile: str) -> None:
         render(load("configs/zoom.yaml", [("--set", key, value) for key, value in sets.items()]), precision="float32")
     status = Path("/proc/self/status")
     if status.exists():  # Linux counts the parent's memory in with getrusage
-        print(int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1]) / 2**20)  # type: ignore[index]
+        (peak,) = re.findall(r"VmHWM:\s*(\d+)", status.read_text())
+        print(int(peak) / 2**20)
     else:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30)
 

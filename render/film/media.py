@@ -162,10 +162,10 @@ def _ends_within(path: Path, size: int) -> bool:
             length = int.from_bytes(head[4:8], "little")
             return length in (0, 0xFFFFFFFF) or length + 8 <= size
         place = 0
-        while head[4:8] in BOXES:
+        while place < size and head[4:8] in BOXES:
             length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
             place += length or size - place
-            file.seek(place)
+            file.seek(min(place, size))
             head = file.read(16)
     return place <= size
 
