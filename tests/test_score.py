@@ -18,7 +18,7 @@ from render.motion.flow import Motion
 from render.score import Moves, Score, difference, score, sharpness
 from tests.conftest import photo_tensor
 from tests.film.clips import LOSSLESS, footage, made
-from tests.test_footage import panned
+from tests.footage import panned
 
 ZOOM = """
 size: [96, 64]

@@ -98,6 +98,16 @@ def test_a_film_that_goes_on_keeps_its_precision(here: Path, monkeypatch: pytest
     assert not render(scene).made
 
 
+def test_a_film_that_is_replaced_is_tried_anew(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_faster(monkeypatch, {"float32": 1, "bfloat16": 0.5})
+    render(load("s.yaml"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "another"))
+    made_faster(monkeypatch, {"float32": 1, "bfloat16": 2})
+    carried = encoder.carried(render(load("s.yaml"), overwrite=True).path)
+    assert carried is not None
+    assert carried["machine"]["precision"] == "float32"
+
+
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"])
 def test_bfloat16_dreams_as_strongly(name: str) -> None:
     """The objective after 40 steps is within 3 % of float32's."""

@@ -74,6 +74,19 @@ def test_a_file_that_lacks_its_end_is_cut_off_wherever_that_is(name: str, share:
             media.probe(path, "clip")
 
 
+@pytest.mark.parametrize("length", ["00000001 66726565 ffffffffffffffff", "7fffffff 66726565", "ffffffff 66726565"])
+def test_a_box_longer_than_any_file_is_one_that_is_cut_off(length: str, tmp_path: Path) -> None:
+    (tmp_path / "odd.mp4").write_bytes(contained(tmp_path, "c.mp4").read_bytes() + bytes.fromhex(length))
+    with pytest.raises(StorageError, match=r"odd\.mp4 is cut off"):
+        media.probe(tmp_path / "odd.mp4", "clip")
+
+
+@pytest.mark.parametrize("length", ["00000000 66726565", "00000001 66726565", "00000007 66726565", "ff"])
+def test_what_stands_after_the_last_box_is_no_obstacle(length: str, tmp_path: Path) -> None:
+    (tmp_path / "odd.mp4").write_bytes(contained(tmp_path, "c.mp4").read_bytes() + bytes.fromhex(length))
+    assert media.probe(tmp_path / "odd.mp4", "clip").pictures is not None
+
+
 def test_a_clock_that_jumps_back_is_told(tmp_path: Path) -> None:
     one = contained(tmp_path, "c.ts").read_bytes()
     (tmp_path / "three.ts").write_bytes(3 * one)
