@@ -22,6 +22,7 @@ from render.scene.document import Document, Override
 from render.scene.layers import Known
 from render.scene.model import Scene
 from render.scene.output import PICTURES
+from render.wishes import ascent
 
 DEFAULT_SIZE = (512, 512)
 CACHED = 4 * 2**30
@@ -57,7 +58,8 @@ def frames(
     `device` is auto, cpu, cuda or mps; `precision` auto, float32 or bfloat16. `on_step` is called with the octave,
     the step and the objective after each step of ascent. Raises MissingError for what the machine lacks.
     """
-    yield from loop.frames(scene, network(scene, settled(scene, device, precision)), on_step=on_step)
+    for index, picture, _ in loop.frames(scene, network(scene, settled(scene, device, precision)), on_step=on_step):
+        yield index, picture
 
 
 def settled(
@@ -107,7 +109,7 @@ def unseen_octave(scene: Scene) -> str | None:
     assert scene.size is not None, "a complete scene knows its size"
     name, training, (width, height) = scene.network.name, scene.network.training, scene.size
     asked = {layer.layer or anatomy(name, training).logits for layer in scene.layers}
-    plans = [octaves(height, width, loop.ascent(scene, scene.at(index))) for index in {0, scene.length - 1}]
+    plans = [octaves(height, width, ascent(scene, scene.at(index))) for index in {0, scene.length - 1}]
     size = unseen(name, training, asked, sorted({size for plan in plans for size, _ in (plan[0], plan[-1])}))
     if size is None:
         return None

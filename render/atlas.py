@@ -78,7 +78,7 @@ def atlas(
     loaded = api.network(scenes[0], machine.choose(device, precision), quiet)
     cells: list[Cell] = []
     for scene in scenes:
-        _, frame = next(loop.frames(scene, loaded))
+        _, frame, _ = next(loop.frames(scene, loaded))
         cells.append(sheet.cell(frame, *_label(network, scene.layers[0])))
         if watch is not None:
             watch(len(cells), len(scenes))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,7 @@ from render.film.encoder import Format, Segment
 from render.film.files import replacing, sha256, storing
 from render.machine import Machine
 from render.scene.model import Scene
+from render.threads import Behind
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,12 @@ def _dream(
     checkpoint: Checkpoint,
     on_step: OnStep | None,
 ) -> Iterator[Progress]:
-    """Dreams the pieces that are not done yet, keeping each as it is finished."""
+    """Dreams the pieces that are not done yet; they are kept meanwhile, a few frames behind."""
     count, state = checkpoint.done()
     if count == len(pieces):
         return
     canvas = None if state is None else torch.from_numpy(state).to(network.device)
+    objective: float | None = None
     values: list[Tensor] = []
 
     def heard(octave: int, step: int, value: Tensor) -> None:
@@ -141,20 +144,29 @@ def _dream(
             on_step(octave, step, value)
 
     first = next(piece.frames.start for piece in pieces if piece.kept)
-    stream = loop.frames(scene, network, pieces[count].frames.start, canvas, heard)
-    for piece in pieces[count:]:
+    start, last = pieces[count].frames.start, pieces[-1].frames.stop
+    stream = loop.frames(scene, network, start, canvas, heard)
+    with contextlib.closing(stream), Behind(partial(_keep, pieces[count:], form, checkpoint)) as behind:
+        for index, picture, after in islice(stream, last - start):
+            behind.give((picture, after))
+            objective = float(values[-1]) if values else objective
+            values.clear()
+            yield Progress(index, first, last, objective)
+
+
+def _keep(pieces: list[Piece], form: Format, checkpoint: Checkpoint, frames: Iterator[tuple[Tensor, Tensor]]) -> None:
+    """Keeps each piece once its frames, (picture, canvas), have come."""
+    for piece in pieces:
         with contextlib.ExitStack() as stack:
             if piece.kept:
                 temporary = stack.enter_context(replacing(checkpoint.segment(piece.number)))
                 segment = stack.enter_context(Segment(temporary, form))
-            for index, canvas in islice(stream, len(piece.frames)):
+            for picture, after in islice(frames, len(piece.frames)):
+                canvas = after
                 if piece.kept:
-                    segment.write(canvas)
-                yield Progress(index, first, pieces[-1].frames.stop, float(values[-1]) if values else None)
-                values.clear()
+                    segment.write(picture)
             if piece.kept:
                 segment.finish()
-        assert canvas is not None, "a piece has frames"
         checkpoint.keep(piece.number, canvas.cpu().numpy())
 
 

@@ -25,7 +25,7 @@ from render.motion import flow
 from render.motion.camera import Move, backward_affine
 from render.motion.flow import Motion
 from render.motion.follow import followed
-from render.motion.warp import Affine
+from render.motion.warp import Affine, grid, through
 from render.scene.model import Scene
 from render.wishes import objective, wishes
 
@@ -135,7 +135,7 @@ def along_camera(scene: Scene, first: int, last: int) -> Iterator[Moves]:
         if index == first:
             yield Moves(None)
             continue
-        step = np.vstack([backward_affine(Move(**scene.at(index).camera._asdict()), *scene.size), [0, 0, 1]])
+        step = np.vstack([backward_affine([Move(**scene.at(index).camera._asdict())], *scene.size), [0, 0, 1]])
         back = back @ step
         ago = index - first
         yield Moves(_affine(step, scene.size), (ago, _affine(back, scene.size)) if ago in FAR else None)
@@ -222,6 +222,5 @@ def _affine(back: Affine, size: tuple[int, int]) -> Motion:
     """The motion of an affine, 2x3 or 3x3, from a pixel to where it was; trusted wherever that is in the picture."""
     width, height = size
     blank = torch.empty(1, 3, height, width, device="meta")
-    columns, rows = flow.grid(blank)
-    x, y = ((row[0] * columns + row[1] * rows + row[2]).astype(np.float32) for row in back[:2])
+    x, y = through(back, *grid(blank))
     return Motion(x, y, (flow.within(x, y, blank) == 1).astype(np.float32))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,36 +18,55 @@ from render.film.sound import Heard
 from render.motion import flow
 from render.motion.camera import Move, forward_affine
 from render.motion.flow import Estimator, Motion
-from render.motion.follow import Matrix, seen
-from render.motion.warp import warp_affine
+from render.motion.follow import seen
+from render.motion.warp import Matrix, warp_affine
 from render.scene.model import Scene
 from render.scene.source import Noise
-
-Item = TypeVar("Item")
+from render.threads import ahead
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the source shows at a frame, as the camera sees it, 1x3xHxW in [0, 1]: `picture`.
+    """What the source shows at a frame, as the camera sees it, 1x3xHxW in [0, 1]: `picture`, None if nothing new.
 
-    Of a clip also what it showed the frame `before`, and how that `moved` since; None where a film or a shot begins.
+    Of a clip also what it showed the frame `before`, and where its pixels have come from since, `back`; None where a
+    film or a shot begins. Where not every frame is dreamed, also where those before have gone to, `onward`.
+    `is_dreamed` says whether the network sees this frame.
     """
 
-    picture: Tensor
+    index: int
+    is_dreamed: bool
+    picture: Tensor | None = None
     before: Tensor | None = None
-    moved: Motion | None = None
+    back: Motion | None = None
+    onward: Motion | None = None
+
+    @property
+    def begins(self) -> bool:
+        """Whether a film or a shot begins here."""
+        return self.picture is not None and self.back is None
 
 
-def shown(scene: Scene, device: torch.device, start: int = 0) -> Generator[Shown | None]:
-    """What the source shows at each frame from `start` on, None where that is nothing new. Raises StorageError.
+def shown(scene: Scene, device: torch.device, start: int = 0) -> Generator[Shown]:
+    """What the source shows at each frame, from the one after the last that is dreamed before `start`.
 
-    A clip is decoded, and its flow found, a frame ahead, in a thread of its own.
+    A clip is decoded, and its flow found, a frame ahead, in a thread of its own. Raises StorageError.
     """
     if scene.source.video is not None:
-        yield from _ahead(_footage(scene, device, start))
+        yield from ahead(_footage(scene, device, start))
         return
-    for index in range(start, scene.length):
-        yield Shown(_still(scene).to(device)) if index == 0 else None
+    keys = dreamed([0], scene.length, scene.dream.every)
+    for index in range(_last(keys, start) + 1, scene.length):
+        yield Shown(index, index in keys, _still(scene).to(device) if index == 0 else None)
+
+
+def dreamed(begins: Iterable[int], length: int, every: int) -> frozenset[int]:
+    """The frames that the network sees: of each shot the first, every so many from there on, and the last."""
+    starts = sorted(begins)
+    ends = [*starts[1:], length]
+    return frozenset(
+        index for start, end in zip(starts, ends, strict=True) for index in (*range(start, end, every), end - 1)
+    )
 
 
 def footage(scene: Scene) -> Clip | None:
@@ -133,19 +150,37 @@ def _still(scene: Scene) -> Tensor:
     return source.picture(path, scene.size)
 
 
+def _last(keys: Iterable[int], start: int) -> int:
+    """The last of the dreamed frames before `start`, -1 when there is none."""
+    return max((key for key in keys if key < start), default=-1)
+
+
 def _footage(scene: Scene, device: torch.device, start: int) -> Generator[Shown]:
-    """Each frame of the clip from `start` on, and its motion, both as the camera sees them."""
-    estimate, begins = estimator(scene, device), shots(scene)
+    """Each frame of the clip, and its motion, both as the camera sees them, from where `shown` begins."""
+    estimate, begins, every = estimator(scene, device), shots(scene), scene.dream.every
+    keys = dreamed(begins, scene.length, every)
+    last = _last(keys, start)
     before: View | None = None
-    lead = max(start - 1, 0)  # the frame before is what the first one has moved from
-    for index, now in enumerate(views(scene, lead), lead):
-        if index in begins and index >= start:
-            yield Shown(now.picture.to(device))
+    for index, now in enumerate(views(scene, max(last, 0)), max(last, 0)):
+        picture = now.picture.to(device)
+        if index in begins and index > last:
+            yield Shown(index, True, picture)
         elif before is not None:
-            moved = flow.standstill(now.still) if estimate is None else flow.motion(before.still, now.still, estimate)
-            moved = seen(moved, now.still, before.camera, now.camera)
-            yield Shown(now.picture.to(device), before.picture.to(device), moved)
+            back, onward = _motions(before, now, estimate, both=every > 1)
+            yield Shown(index, index in keys, picture, before.picture.to(device), back, onward)
         before = now
+
+
+def _motions(before: View, now: View, estimate: Estimator | None, both: bool) -> tuple[Motion, Motion | None]:
+    """Back from a frame to the one before, as the camera sees it; and, for `both`, the other way."""
+    back = onward = flow.standstill(now.still)
+    if estimate is not None:
+        if both:
+            back, onward = flow.back_and_forth(before.still, now.still, estimate)
+        else:
+            back = flow.motion(before.still, now.still, estimate)
+    back = seen(back, now.still, before.camera, now.camera)
+    return back, seen(onward, now.still, now.camera, before.camera) if both else None
 
 
 @dataclass(frozen=True)
@@ -177,15 +212,3 @@ def _cameras(scene: Scene) -> Iterator[Matrix]:
         if index > 0:
             camera = forward_affine(Move(**scene.at(index).camera._asdict()), *scene.size) @ camera
         yield camera
-
-
-def _ahead(items: Generator[Item]) -> Generator[Item]:
-    """The same items, each made while the one before it is in use."""
-    with ThreadPoolExecutor(1) as worker:
-        try:
-            coming = worker.submit(next, items, None)
-            while (item := coming.result()) is not None:
-                coming = worker.submit(next, items, None)
-                yield item
-        finally:
-            worker.submit(items.close).result()

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from render import loop
 from render.dream.anatomy import anatomy
 from render.dream.ascent import dream
 from render.dream.networks import Network
@@ -21,7 +20,7 @@ from render.errors import StorageError
 from render.film.files import write
 from render.machine import PRECISIONS, Machine
 from render.scene.model import Scene
-from render.wishes import objective, wishes
+from render.wishes import ascent, objective, wishes
 
 FASTER = 1.1
 """So many times as fast as float32 the other has to be; nearer, the more exact one is taken."""
@@ -56,7 +55,7 @@ def _step(scene: Scene, network: Network) -> Callable[[], float]:
     """A step of the scene's dream, that tells how many seconds it took."""
     now = scene.at(0)
     asked = objective(wishes(scene, network), now)
-    how = replace(loop.ascent(scene, now), steps=(1,))
+    how = replace(ascent(scene, now), steps=(1,))
     width, height = _size(scene)
     picture = torch.full((1, 3, height, width), 0.5, device=network.device)
 

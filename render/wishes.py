@@ -1,4 +1,4 @@
-"""From what a scene asks for to the objectives of its dream: pictures are read and seen by the network, once."""
+"""A scene in the words of the dream: what is asked for, its pictures seen by the network once; how to ascend."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from render.dream import objectives
+from render.dream import gradients, objectives
+from render.dream.ascent import Ascent
+from render.dream.gradients import Conditioner
 from render.dream.networks import Network
 from render.dream.objectives import Objective
 from render.film import source
+from render.scene.dream import Gaussian, Gradient, Laplacian, Natural
 from render.scene.layers import Layer
 from render.scene.model import Now, Scene
 
@@ -30,6 +33,35 @@ def objective(asked: Wishes, now: Now) -> Objective:
     """What a frame is asked for more of."""
     weights = chain.from_iterable(now.weights)
     return sum((weight * wish for weight, wish in zip(weights, asked, strict=True)), Objective())
+
+
+def ascent(scene: Scene, now: Now) -> Ascent:
+    """How a frame is dreamed."""
+    how = scene.dream
+    return Ascent(
+        octave_scale=how.octave_scale,
+        steps=now.steps,
+        step_size=now.step_size,
+        last_step=how.last_step,
+        jitter=now.jitter,
+        scale=how.scale,
+        rotate=how.rotate,
+        momentum=how.momentum,
+        total_variation=how.total_variation,
+        condition=conditioner(how.gradient),
+    )
+
+
+def conditioner(gradient: Gradient) -> Conditioner:
+    """The conditioner that the scene names."""
+    match gradient.chosen:
+        case Natural(power=power, color=color, lowest=lowest):
+            return gradients.natural(power, color, lowest)
+        case Gaussian(sigma=sigma):
+            return gradients.gaussian(sigma)
+        case Laplacian(levels=levels):
+            return gradients.laplacian(levels)
+    return gradients.raw()
 
 
 def _wishes(scene: Scene, index: int, asked: Layer, network: Network, masks: dict[Path, Tensor]) -> list[Objective]:

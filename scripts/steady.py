@@ -24,6 +24,7 @@ from render.film import clip
 from render.motion import flow
 from render.motion.flow import Motion
 from render.motion.follow import follow
+from render.motion.warp import grid
 from render.score import Moves, Score, along_clip
 
 FRAMES = 32
@@ -66,7 +67,7 @@ def unmasked_residual(dreamed: Tensor, before: Tensor, now: Tensor, moved: Motio
 def photometric_mask(dreamed: Tensor, before: Tensor, now: Tensor, moved: Motion) -> Tensor:
     """Half of the dreamed picture, moved, where the moved clip looks like the clip: transcribed from
     deepdream-video-pytorch, its `blend` at the default of 0.5, our flow in the place of RAFT's."""
-    columns, rows = flow.grid(now)
+    columns, rows = grid(now)
     along = np.stack([moved.x - columns, moved.y - rows], -1)
     difference = cv2.cvtColor(
         (moved_bilinear(before, along) - now).abs()[0].permute(1, 2, 0).numpy(), cv2.COLOR_RGB2GRAY
@@ -84,7 +85,7 @@ def pixels(frame: Tensor) -> Picture:
 
 def moved_bilinear(frame: Tensor, along: Picture) -> Tensor:
     """What a frame shows where the flow, on this frame's grid, points to."""
-    columns, rows = flow.grid(frame)
+    columns, rows = grid(frame)
     read = cv2.remap(pixels(frame), columns + along[..., 0], rows + along[..., 1], cv2.INTER_LINEAR)
     return torch.from_numpy(read).permute(2, 0, 1).unsqueeze(0)
 

@@ -75,7 +75,7 @@ def compare(title: str, names: tuple[str, ...] | list[str], judge: Network, shee
 def drawn(name: str) -> Tensor:
     """The picture that configs/class.yaml makes of a class."""
     scene = load("configs/class.yaml", [("--set", "layers", f"[{{class: {name!r}}}]")])
-    _, picture = next(loop.frames(scene, network(scene, machine.choose("cpu"))))
+    _, picture, _ = next(loop.frames(scene, network(scene, machine.choose("cpu"))))
     return picture
 
 

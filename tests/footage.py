@@ -40,4 +40,4 @@ def panned(name: str, count: int) -> Frames:
 
 
 def whole(scene: Scene, network: Network) -> list[Tensor]:
-    return [frame for _, frame in loop.frames(scene, network)]
+    return [frame for _, frame, _ in loop.frames(scene, network)]

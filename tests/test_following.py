@@ -36,9 +36,9 @@ def test_at_a_cut_the_dream_is_that_of_the_shot_alone(here: Path, network: Netwo
     made(here / "c.mp4", shots, *LOSSLESS)
     scene = scene_of(here)
     assert sources.shots(scene) == {0, 8}
-    _, after = next(item for item in loop.frames(scene, network) if item[0] == 8)
+    _, after, _ = next(item for item in loop.frames(scene, network) if item[0] == 8)
     made(here / "c.mp4", np.concatenate([panned("rocket", 8), panned("chelsea", 8)]), *LOSSLESS)
-    _, other = next(item for item in loop.frames(scene_of(here), network) if item[0] == 8)
+    _, other, _ = next(item for item in loop.frames(scene_of(here), network) if item[0] == 8)
     assert torch.equal(after, other)
 
 
@@ -50,7 +50,7 @@ def test_cuts_are_found_or_named(cuts: str, begins: set[int], here: Path, networ
     steps: dict[int, int] = {}
     run = loop.frames(scene, network, on_step=lambda *_: steps.__setitem__(len(done), steps.get(len(done), 0) + 1))
     done: list[int] = []
-    for index, _ in run:
+    for index, _, _ in run:
         done.append(index)
     assert {index for index, count in steps.items() if count == 3} == begins
 
@@ -75,10 +75,10 @@ def test_what_an_object_uncovers_is_a_fresh_dream_of_the_source(here: Path, netw
     canvases: list[tuple[Tensor, Tensor]] = []
     canvas = None
     asked, begun = sources.shown(scene, network.device), iter(loop.frames(scene, network))
-    for new, (index, frame) in zip(asked, begun, strict=True):
-        assert new is not None
+    for new, (index, frame, _) in zip(asked, begun, strict=True):
+        assert new.picture is not None
         if canvas is not None:
-            canvases.append((loop.born(canvas, new, scene.at(index), scene), new.picture))
+            canvases.append((loop.born(canvas, [new], scene.at(index), scene), new.picture))
         canvas = frame
     asked.close()
     for i, (born, picture) in enumerate(canvases, 1):
@@ -122,14 +122,41 @@ def test_the_camera_zooms_into_a_playing_clip(here: Path, network: Network) -> N
     assert torch.equal(zoomed[0], plain[0])
 
 
-@pytest.mark.parametrize("sets", [(), (("camera.zoom", "1.05"), ("camera.rotate", "2"), ("source.start", "3"))])
+CAMERA = (("camera.zoom", "1.05"), ("camera.rotate", "2"), ("source.start", "3"))
+
+
+@pytest.mark.parametrize("sets", [(), CAMERA, (("dream.every", "3"),), (("dream.every", "4"), *CAMERA)])
 def test_a_film_goes_on_from_any_frame(sets: tuple[tuple[str, str], ...], here: Path, network: Network) -> None:
     made(here / "c.mp4", np.concatenate([panned("coffee", 8), panned("chelsea", 8)]), *LOSSLESS)
     scene = scene_of(here, *sets)
-    frames = whole(scene, network)
+    found = list(loop.frames(scene, network))
     for start in (1, 5, 8, 9):
-        resumed = [frame for _, frame in loop.frames(scene, network, start, frames[start - 1].clone())]
-        assert all(torch.equal(a, b) for a, b in zip(frames[start:], resumed, strict=True))
+        resumed = [frame for _, frame, _ in loop.frames(scene, network, start, found[start - 1][2].clone())]
+        assert all(torch.equal(a, b) for (_, a, _), b in zip(found[start:], resumed, strict=True))
+
+
+def test_of_each_shot_the_first_and_the_last_frame_are_dreamed(here: Path, network: Network) -> None:
+    assert sources.dreamed([0, 8], 13, 3) == {0, 3, 6, 7, 8, 11, 12}
+    assert sources.dreamed([0], 5, 1) == {0, 1, 2, 3, 4}
+    assert sources.dreamed([0, 4], 5, 24) == {0, 3, 4}
+    made(here / "c.mp4", np.concatenate([panned("coffee", 8), panned("chelsea", 5)]), *LOSSLESS)
+    asked = list(sources.shown(scene_of(here, ("dream.every", "3")), network.device))
+    assert [each.index for each in asked if each.is_dreamed] == [0, 3, 6, 7, 8, 11, 12]
+    assert [each.index for each in asked if each.begins] == [0, 8]
+
+
+@pytest.mark.parametrize("mode", ["residual", "linear"])
+def test_frames_between_dreamed_ones_show_the_clip_and_follow_it(mode: str, here: Path, network: Network) -> None:
+    """What the dream has added is where the clip's motion takes it, on the clip's own picture of that frame."""
+    made(here / "c.mp4", panned("astronaut", 7), *LOSSLESS)
+    more = (("dream.first.steps", "12"), ("dream.steps", "0"), ("follow.keep", "1"), ("follow.mode", mode))
+    plain = whole(scene_of(here, *more), network)
+    between = whole(scene_of(here, ("dream.every", "3"), *more), network)
+    clip = whole(scene_of(here, *more[1:], ("dream.first.steps", "0")), network)
+    assert torch.equal(plain[0], between[0])
+    for still, exact, faded in zip(clip[1:], plain[1:], between[1:], strict=True):
+        changed, off = (exact - still)[..., 8:-8, 16:-16], (faded - exact)[..., 8:-8, 16:-16]
+        assert off.abs().mean() < 0.15 * changed.abs().mean()
 
 
 def test_numbered_pictures_are_a_clip(here: Path, network: Network) -> None:
@@ -179,7 +206,7 @@ def test_the_next_frame_is_read_while_this_one_is_dreamed_and_nothing_is_left_ru
         assert asked[index + 1].wait(10)
     assert not asked[5].is_set()
     assert threading.main_thread() not in threads
-    run.close()  # type: ignore[attr-defined]
+    run.close()
     assert len(readers) > 1
     assert all(reader._process.poll() is not None for reader in readers)
     assert not any(thread.is_alive() for thread in threads)

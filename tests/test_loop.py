@@ -7,10 +7,14 @@ import skimage
 import torch
 
 from render import api, frames, load, loop, machine
+from render.dream.ascent import dream
+from render.dream.grade import grade
 from render.dream.networks import Network
 from render.errors import MissingError, SceneError, UsageError
 from render.film import source
+from render.motion.camera import Move, move
 from render.scene.model import Scene
+from render.wishes import ascent, objective, wishes
 from tests.dream.zoo import network as random_network
 
 SCENE = """
@@ -41,26 +45,26 @@ def test_frames_are_images_and_come_in_order(tmp_path: Path) -> None:
 
 def test_a_frame_depends_only_on_the_frame_before_it(tmp_path: Path, network: Network) -> None:
     scene = scene_of(tmp_path)
-    whole = [frame for _, frame in loop.frames(scene, network)]
-    resumed = [frame for _, frame in loop.frames(scene, network, start=3, canvas=whole[2].clone())]
+    whole = [frame for _, frame, _ in loop.frames(scene, network)]
+    resumed = [frame for _, frame, _ in loop.frames(scene, network, start=3, canvas=whole[2].clone())]
     assert all(torch.equal(a, b) for a, b in zip(whole[3:], resumed, strict=True))
 
 
 def test_frames_handed_out_are_not_changed_afterwards(tmp_path: Path, network: Network) -> None:
-    pairs = [(frame, frame.clone()) for _, frame in loop.frames(scene_of(tmp_path), network)]
+    pairs = [(frame, frame.clone()) for _, frame, _ in loop.frames(scene_of(tmp_path), network)]
     assert all(torch.equal(frame, copy) for frame, copy in pairs)
 
 
 def test_the_first_frame_is_not_moved_or_graded(tmp_path: Path, network: Network) -> None:
     picture = Path(skimage.__file__).parent / "data" / "coffee.png"
     scene = scene_of(tmp_path, SCENE, ("source", f"{{image: {picture}}}"), ("dream.first.steps", "0"))
-    _, first = next(loop.frames(scene, network))
+    _, first, _ = next(loop.frames(scene, network))
     assert torch.equal(first, source.picture(picture, (64, 48)))
 
 
 def test_without_dream_camera_and_grade_the_film_stands_still(tmp_path: Path, network: Network) -> None:
     scene = scene_of(tmp_path, SCENE, ("dream", "{steps: 0}"), ("camera", "{}"), ("grade.strength", "0"))
-    first, *others = (frame for _, frame in loop.frames(scene, network))
+    first, *others = (frame for _, frame, _ in loop.frames(scene, network))
     assert all(torch.equal(first, other) for other in others)
 
 
@@ -142,7 +146,7 @@ def test_a_transformer_dreams_at_the_size_it_was_trained_on(tmp_path: Path) -> N
     scene = scene_of(tmp_path, SCENE, *sets)
     model = random_network("vit_b_32").eval().requires_grad_(False)
     vit = Network("vit_b_32", model, "", torch.device("cpu"), torch.float32)
-    ((_, frame),) = loop.frames(scene, vit)
+    ((_, frame, _),) = loop.frames(scene, vit)
     assert frame.isfinite().all()
 
 
@@ -168,3 +172,46 @@ def test_large_pictures_on_a_small_machine_are_dreamed_in_tiles(
 def test_what_is_no_tile_is_told(tile: str, tmp_path: Path) -> None:
     with pytest.raises(SceneError, match="a tile is auto, off or from 128 to 16384 pixels, not"):
         scene_of(tmp_path, SCENE, ("dream.tile", tile))
+
+
+def test_dreaming_every_frame_is_the_plain_loop(tmp_path: Path, network: Network) -> None:
+    """Moved, graded, dreamed, written out here once more."""
+    scene = scene_of(tmp_path, SCENE, ("dream.every", "1"))
+    asked = wishes(scene, network)
+    canvas = source.noise((64, 48), 8, 0.2, 0, 3)
+    for index, picture, state in loop.frames(scene, network):
+        now = scene.at(index)
+        if index > 0:
+            moved = move(canvas, [Move(**now.camera._asdict())], "mirror")
+            canvas = grade(moved, **now.grade._asdict())
+        canvas = dream(canvas, network, objective(asked, now), ascent(scene, now), (3, index))
+        assert torch.equal(picture, canvas)
+        assert torch.equal(state, canvas)
+
+
+def test_frames_between_dreamed_ones_leave_the_dreamed_ones_alone(tmp_path: Path, network: Network) -> None:
+    """Two frames at once with the camera of both are dreamed as one frame with it is."""
+    steps: list[int] = []
+    scene = scene_of(tmp_path, SCENE, ("dream.every", "2"), ("grade.strength", "0"))
+    found = list(loop.frames(scene, network, on_step=lambda *_: steps.append(1)))
+    assert [index for index, _, _ in found] == list(range(6))
+    assert len(steps) == 3 + 1 + 1 + 1  # frames 0, 2, 4 and the last
+    now = scene.at(2)
+    moved = move(found[0][1], [Move(zoom=1.05, rotate=2)] * 2, "mirror")
+    again = dream(moved, network, objective(wishes(scene, network), now), ascent(scene, now), (3, 2))
+    assert torch.equal(found[2][1], again)
+    for index, picture, canvas in found:
+        assert 0 <= picture.min() < picture.max() <= 1
+        assert torch.equal(canvas, found[index if index in (0, 2, 4, 5) else index - 1][1])
+
+
+@pytest.mark.parametrize("every", ["2", "4", "24"])
+def test_a_film_that_is_dreamed_now_and_then_goes_on_from_any_frame(
+    every: str, tmp_path: Path, network: Network
+) -> None:
+    scene = scene_of(tmp_path, SCENE, ("dream.every", every))
+    found = list(loop.frames(scene, network))
+    for start in range(1, 6):
+        resumed = list(loop.frames(scene, network, start, found[start - 1][2].clone()))
+        assert [index for index, _, _ in resumed] == list(range(start, 6))
+        assert all(torch.equal(a[1], b[1]) for a, b in zip(found[start:], resumed, strict=True))

@@ -1,14 +1,15 @@
-"""The camera's move from one frame to the next: zoom, rotation, pan and shear about a pivot, as one affine."""
+"""The camera's moves from frame to frame: zoom, rotation, pan and shear about a pivot, any number as one affine."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from render.motion.warp import Affine, Border, warp_affine
+from render.motion.warp import Affine, Border, Matrix, warp_affine
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,26 @@ class Move:
     pivot: tuple[float, float] = (0.5, 0.5)
 
 
-def move(image: Tensor, by: Move, border: Border) -> Tensor:
-    """The image (1x3xHxW in [0, 1]) after the move, in [0, 1]; the same tensor when nothing moves."""
-    affine = backward_affine(by, image.shape[3], image.shape[2])
-    warped = warp_affine(image, affine, border)
+def move(image: Tensor, moves: Sequence[Move], border: Border) -> Tensor:
+    """The image (1x3xHxW in [0, 1]) after the moves, in [0, 1]; the same tensor when nothing moves."""
+    warped = warp_affine(image, backward_affine(moves, image.shape[3], image.shape[2]), border)
     return warped if warped is image else warped.clamp(0, 1)
 
 
-def backward_affine(by: Move, width: int, height: int) -> Affine:
-    """2x3, from a pixel after the move to where it was before; exactly the identity when nothing moves."""
-    return np.asarray(np.linalg.inv(forward_affine(by, width, height))[:2], np.float64)
+def backward_affine(moves: Sequence[Move], width: int, height: int) -> Affine:
+    """2x3, from a pixel after the moves to where it was before; exactly the identity when nothing moves."""
+    return np.asarray(np.linalg.inv(travelled(moves, width, height))[:2], np.float64)
 
 
-def forward_affine(by: Move, width: int, height: int) -> Affine:
+def travelled(moves: Sequence[Move], width: int, height: int) -> Matrix:
+    """3x3, from a pixel (x, y, 1) to where the moves put it, one after the other."""
+    affine: Matrix = np.eye(3)
+    for by in moves:
+        affine = forward_affine(by, width, height) @ affine
+    return affine
+
+
+def forward_affine(by: Move, width: int, height: int) -> Matrix:
     """3x3, from a pixel (x, y, 1) to where the move puts it: T(pan) · T(pivot) · R · S · Z · T(-pivot)."""
     angle = math.radians(by.rotate)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])

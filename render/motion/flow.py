@@ -6,7 +6,7 @@ found at x + flow(x).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.models import WeightsEnum, optical_flow
 
-from render.motion.warp import Coordinates, resample
+from render.motion.warp import Coordinates, grid, resample
 
 Flow = NDArray[np.float32]
 Grey = NDArray[np.uint8]
@@ -95,26 +95,32 @@ def motion(before: Tensor, now: Tensor, estimate: Estimator) -> Motion:
     2010, with the constants of Ruder et al. 2016), or nearly so and shows there what it showed before. What came from
     outside the frame is not.
     """
+    return _trusted(before, now, estimate(now, before), estimate(before, now))
+
+
+def back_and_forth(before: Tensor, now: Tensor, estimate: Estimator) -> tuple[Motion, Motion]:
+    """The same, and where each pixel of `before` is in `now`."""
     back, forward = estimate(now, before), estimate(before, now)
-    columns, rows = grid(now)
-    x, y = columns + back[..., 0], rows + back[..., 1]
-    there = _at(forward, x, y)
-    near = _squared(there + back) <= NEAR**2  # it is not where something has been uncovered
-    trusted = _consistent(back, there) | near & _alike(before, now, x, y)
-    return Motion(x, y, _soft(trusted) * within(x, y, now))
+    return _trusted(before, now, back, forward), _trusted(now, before, forward, back)
+
+
+def chained(motions: Sequence[Motion]) -> Motion:
+    """The motion over several frames, of the motions from each to the next; trusted where all of them are."""
+    whole, *others = motions
+    for nearer in others:
+        columns, rows = grid(nearer.x)
+        x, y, confidence = (
+            cv2.remap(values, whole.x, whole.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for values in (nearer.x - columns, nearer.y - rows, nearer.confidence)
+        )
+        whole = Motion(whole.x + x, whole.y + y, whole.confidence * np.asarray(confidence, np.float32))
+    return whole
 
 
 def standstill(now: Tensor) -> Motion:
     """Every pixel where it is, and trusted."""
     columns, rows = grid(now)
     return Motion(columns, rows, np.ones_like(columns))
-
-
-def grid(picture: Tensor) -> tuple[Coordinates, Coordinates]:
-    """The place (x, y) of each pixel, HxW each."""
-    height, width = picture.shape[2:]
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return columns, rows
 
 
 def within(x: Coordinates, y: Coordinates, picture: Tensor) -> NDArray[np.float32]:
@@ -131,6 +137,15 @@ def consistent(before: Tensor, now: Tensor, estimate: Estimator) -> Motion:
     x, y = columns + back[..., 0], rows + back[..., 1]
     inside = within(x, y, now) == 1
     return Motion(x, y, (_consistent(back, _at(forward, x, y)) & inside).astype(np.float32))
+
+
+def _trusted(before: Tensor, now: Tensor, back: Flow, forward: Flow) -> Motion:
+    columns, rows = grid(now)
+    x, y = columns + back[..., 0], rows + back[..., 1]
+    there = _at(forward, x, y)
+    near = _squared(there + back) <= NEAR**2  # it is not where something has been uncovered
+    trusted = _consistent(back, there) | near & _alike(before, now, x, y)
+    return Motion(x, y, _soft(trusted) * within(x, y, now))
 
 
 def _consistent(back: Flow, there: Flow) -> NDArray[np.bool_]:

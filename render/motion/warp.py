@@ -21,6 +21,8 @@ Border = Literal["mirror", "edge", "wrap", "black"]
 Coordinates = NDArray[np.float32]
 Affine = NDArray[np.float64]
 """2x3, from an output pixel's (x, y) to the place in the input it is read from; pixel centres at whole numbers."""
+Matrix = NDArray[np.float64]
+"""3x3, the same of a pixel (x, y, 1)."""
 
 LOBES = 4
 FRACTIONS = 32
@@ -45,11 +47,20 @@ def warp_affine(image: Tensor, affine: Affine, border: Border) -> Tensor:
     if np.array_equal(affine, [[1, 0, 0], [0, 1, 0]]):
         return image
     scale = 1 / float(np.linalg.svd(affine[:, :2], compute_uv=False)[0])
-    columns, rows = np.meshgrid(np.arange(image.shape[3]), np.arange(image.shape[2]))
-    (xx, xy, x0), (yx, yy, y0) = affine
-    x = (xx * columns + xy * rows + x0).astype(np.float32)
-    y = (yx * columns + yy * rows + y0).astype(np.float32)
-    return resample(_low_pass(image, scale, border), x, y, border)
+    return resample(_low_pass(image, scale, border), *through(affine, *grid(image)), border)
+
+
+def grid(picture: Tensor | Coordinates) -> tuple[Coordinates, Coordinates]:
+    """The place (x, y) of each pixel of a picture, whose last sides are HxW; HxW each."""
+    height, width = picture.shape[-2:]
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return columns, rows
+
+
+def through(affine: Affine | Matrix, x: Coordinates, y: Coordinates) -> tuple[Coordinates, Coordinates]:
+    """Where an affine puts the places (x, y)."""
+    (xx, xy, x0), (yx, yy, y0) = affine[:2]
+    return (xx * x + xy * y + x0).astype(np.float32), (yx * x + yy * y + y0).astype(np.float32)
 
 
 def resample(image: Tensor, x: Coordinates, y: Coordinates, border: Border) -> Tensor:

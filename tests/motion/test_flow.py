@@ -23,7 +23,7 @@ MARGIN = 16
 
 def true_flow(moved: Move, width: int, height: int) -> Flow:
     """From a moved frame to the one before: what the camera's affine says."""
-    (xx, xy, x0), (yx, yy, y0) = backward_affine(moved, width, height)
+    (xx, xy, x0), (yx, yy, y0) = backward_affine([moved], width, height)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     places = [xx * columns + xy * rows + x0 - columns, yx * columns + yy * rows + y0 - rows]
     return np.stack(places, -1).astype(np.float32)
@@ -40,7 +40,7 @@ def error(found: Flow, true: Flow) -> float:
 )
 def test_dis_finds_a_known_motion_within_a_tenth_of_a_pixel(moved: Move) -> None:
     before = photo_tensor("astronaut", 320, 240)
-    now = move(before, moved, "mirror").clamp(0, 1)
+    now = move(before, [moved], "mirror").clamp(0, 1)
     assert error(flow.dis(now, before), true_flow(moved, 320, 240)) < 0.1
     assert error(flow.farneback(now, before), true_flow(moved, 320, 240)) < 0.5
 
@@ -100,14 +100,14 @@ def test_nothing_of_an_object_is_trusted_where_it_has_been(behind: str) -> None:
 
 def test_what_comes_from_outside_is_not_trusted() -> None:
     before = photo_tensor("astronaut", 160, 160)
-    moved = flow.motion(before, move(before, Move(pan=(0.1, 0)), "mirror").clamp(0, 1), flow.dis)
+    moved = flow.motion(before, move(before, [Move(pan=(0.1, 0))], "mirror").clamp(0, 1), flow.dis)
     assert moved.confidence[20:140, :8].mean() < 0.1
     assert moved.confidence[20:140, 60:120].mean() > 0.7
 
 
 def test_a_frame_follows_its_motion() -> None:
     before = photo_tensor("astronaut", 240, 240)
-    now = move(before, Move(zoom=1.02, rotate=0.5), "mirror").clamp(0, 1)
+    now = move(before, [Move(zoom=1.02, rotate=0.5)], "mirror").clamp(0, 1)
     moved = flow.motion(before, now, flow.dis)
     trusted = torch.from_numpy(moved.confidence > 0.9)
     error = (followed(before, moved) - now).abs().mean(1)[0]

@@ -13,6 +13,7 @@ from render.motion import flow
 from render.motion.camera import Move, forward_affine, move
 from render.motion.flow import Motion
 from render.motion.follow import follow, followed, seen
+from render.motion.warp import grid
 from tests.conftest import photo_tensor
 
 WIDTH, HEIGHT = 96, 64
@@ -21,7 +22,7 @@ MOVES = [Move(pan=(0.05, 0)), Move(zoom=1.05, rotate=2), Move(rotate=-10, pan=(0
 
 def shifted(pixels: int, confidence: float = 1.0) -> Motion:
     """Everything was so many pixels further left."""
-    columns, rows = flow.grid(torch.empty(1, 3, HEIGHT, WIDTH))
+    columns, rows = grid(torch.empty(1, 3, HEIGHT, WIDTH))
     return Motion(columns - pixels, rows, np.full_like(columns, confidence))
 
 
@@ -80,7 +81,7 @@ def test_a_clip_that_stands_still_moves_as_its_camera_does(camera: Move) -> None
     moved = seen(flow.standstill(photo), photo, np.eye(3), np.asarray(to, np.float64))
     trusted = torch.from_numpy(moved.confidence) == 1
     assert trusted.float().mean() > 0.7
-    assert (followed(photo, moved).clamp(0, 1) - move(photo, camera, "edge"))[..., trusted].abs().max() < 1e-3
+    assert (followed(photo, moved).clamp(0, 1) - move(photo, [camera], "edge"))[..., trusted].abs().max() < 1e-3
 
 
 def test_both_motions_are_followed_at_once() -> None:
@@ -89,7 +90,7 @@ def test_both_motions_are_followed_at_once() -> None:
     cameras = [np.asarray(forward_affine(each, WIDTH, HEIGHT), np.float64) for each in (before, now)]
     left = Motion(shifted(-4).x, shifted(0).y, shifted(0).confidence)
     moved = seen(left, torch.empty(1, 3, HEIGHT, WIDTH), *cameras)
-    columns, rows = flow.grid(torch.empty(1, 3, HEIGHT, WIDTH))
+    columns, rows = grid(torch.empty(1, 3, HEIGHT, WIDTH))
     inner = (slice(8, -8), slice(8, -8))
     assert np.abs(moved.x - columns)[inner].max() < 1e-3
     assert np.abs(moved.y - rows)[inner].max() < 1e-3

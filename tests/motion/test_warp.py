@@ -38,7 +38,7 @@ def test_forty_warps_keep_the_picture_and_its_detail(there_and_back: tuple[Move,
     photo = photo_tensor("astronaut", 384, 384)
     image = photo
     for i in range(40):
-        image = move(image, there_and_back[i % 2], "mirror")
+        image = move(image, [there_and_back[i % 2]], "mirror")
     assert psnr(image, photo) >= 31
     assert 0.9 <= detail(image) / detail(photo) <= 1.1
 
@@ -55,7 +55,7 @@ def test_forty_warps_keep_the_picture_and_its_detail(there_and_back: tuple[Move,
 )
 def test_both_bodies_of_the_resampler_agree(photo: Tensor, by: Move, border: Border) -> None:
     image = photo[..., :120, :]
-    affine = backward_affine(by, 160, 120)
+    affine = backward_affine([by], 160, 120)
     columns, rows = np.meshgrid(np.arange(160.0), np.arange(120.0))
     x, y = ((a * columns + b * rows + c).astype(np.float32) for a, b, c in affine)
     near = (warp._near(x, 160, border), warp._near(y, 120, border))
@@ -96,7 +96,7 @@ def test_a_zoom_out_does_not_alias() -> None:
     columns = torch.arange(256.0)
     for cycles, expected in ((0.4, 0.0), (0.05, 0.5)):
         grating = (0.5 + 0.5 * torch.cos(math.tau * cycles * columns)).expand(1, 3, 64, 256).contiguous()
-        small = move(grating, Move(zoom=0.5), "mirror")[0, 0, 32, 80:176]
+        small = move(grating, [Move(zoom=0.5)], "mirror")[0, 0, 32, 80:176]
         assert float(small.max() - small.min()) / 2 == pytest.approx(expected, abs=0.03)
 
 
