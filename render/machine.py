@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,8 @@ LEFT = 1 / 16
 MOST_THREADS = 32
 """Of the dream; a picture's layers are too small to be shared out among more."""
 MOST_FLOW_THREADS = 4
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_BLOCK = 2**30
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -84,12 +88,24 @@ def share_cores() -> None:
     cv2.setNumThreads(flowing)
 
 
+def keep_memory() -> None:
+    """Lets glibc keep large blocks that are freed, and hand them out again, instead of asking Linux for new pages.
+
+    A step allocates what the step before it did; fetched and zeroed anew, pages took a fifth of a step of the embedded
+    network. Elsewhere nothing is changed. See mallopt(3).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK)
+        mallopt(M_TRIM_THRESHOLD, LARGEST_BLOCK)
+
+
 def choose(device: str = "auto", precision: str = "auto") -> Machine:
     """The machine by the names of the command line.
 
     `auto` takes the GPU where there is one, and bfloat16 where that GPU computes in it, else float32. Also shares out
-    the cores, and makes convolutions repeatable, so that the same scene gives the same bytes. Raises UsageError for an
-    unknown name, MissingError when this machine has no such device.
+    the cores, keeps memory, and makes convolutions repeatable, so that the same scene gives the same bytes. Raises
+    UsageError for an unknown name, MissingError when this machine has no such device.
     """
     if device not in DEVICES:
         raise UsageError(f"unknown device '{device}'{did_you_mean(device, DEVICES)}")
@@ -101,6 +117,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Machine:
     if not present[device]:
         raise MissingError(f"this machine has no {device} device that torch can use; --device auto takes what there is")
     share_cores()
+    keep_memory()
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     if precision == "auto":

@@ -1,10 +1,11 @@
 """What this machine makes of a dream: gradient steps, frames and where their time goes, memory, and other renderers.
 
-./scripts/bench [--json] [--frames 24] [--peer gordic=PATH]
+./scripts/bench [--json] [--frames 24] [--peer gordic=PATH] [--peer neuraldream=PATH]
 """
 
 from __future__ import annotations
 
+import io
 import json
 import platform
 import re
@@ -16,27 +17,29 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from functools import partial
+from importlib import import_module
 from importlib.metadata import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 from unittest.mock import patch
 
 import torch
 import typer
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from render import load, loop, machine, render
+from render import load, loop, machine, render, wishes
 from render.dream import ascent, networks, objectives, registry
+from render.dream.efficientnet_lite import VARIANTS
 from render.dream.gradients import gaussian
 from render.dream.networks import Network
 from render.dream.views import View
-from render.film import encoder
-from render.film.checkpoint import Checkpoint
-from render.film.encoder import Segment
 from render.production import Progress
 from render.sources import shown
+from render.threads import Behind
 from scripts.peers import PEERS, random_network
 
 STEPS = [
@@ -114,6 +117,50 @@ def steps() -> Iterator[Row]:
                 "GFLOP/s": rate,
                 "of a matrix product": rate / product,
             }
+    yield from port()
+
+
+def port() -> Iterator[Row]:
+    """The first of these steps beside the published port of that network, as it comes: float32, nothing folded."""
+    if find_spec("efficientnet_lite_pytorch") is None:
+        print("efficientnet_lite_pytorch is not installed: no step of it beside ours", file=sys.stderr)
+        return
+    published: Any = import_module("efficientnet_lite_pytorch")
+    name, layer, (width, height) = STEPS[0]
+    image = torch.rand(1, 3, height, width, device=machine.choose().device)
+    with redirect_stdout(io.StringIO()):
+        model = published.EfficientNet.from_name(name.replace("_", "-"))
+    if path := VARIANTS[name].weights():
+        model.load_state_dict(torch.load(path, weights_only=True))
+    model.to(image.device).eval().requires_grad_(False)
+    last = int(layer.removeprefix("blocks."))
+
+    def theirs() -> Tensor:
+        seen = image.clone().requires_grad_()
+        x = model._swish(model._bn0(model._conv_stem((255 * seen - 127) / 128)))
+        for block in model._blocks[: last + 1]:
+            x = block(x)
+        return torch.autograd.grad(x.square().mean(), seen)[0]
+
+    runs: dict[str, Callable[[], object]] = {"theirs": theirs}
+    for precision in machine.PRECISIONS:
+        network = network_of(name, precision)
+        asked = [objectives.layer(layer)]
+        runs[precision] = partial(ascent._gradients, image, network, asked, View((height, width)), (0,))
+    yield beside(f"step of the published port: {name} {layer} {width}x{height}", medians(runs), "ms")
+
+
+def beside(what: str, found: dict[str, float], unit: str) -> Row:
+    """Theirs, ours, and how many times as long theirs takes."""
+    scale = {"ms": 1000, "s": 1}[unit]
+    return {
+        "peer": what,
+        f"theirs, {unit}": scale * found["theirs"],
+        f"float32, {unit}": scale * found["float32"],
+        "times": found["theirs"] / found["float32"],
+        f"bfloat16, {unit}": scale * found["bfloat16"],
+        "times, bfloat16": found["theirs"] / found["bfloat16"],
+    }
 
 
 spent: defaultdict[str, float] = defaultdict(float)
@@ -147,23 +194,20 @@ def waiting(items: Callable[..., Generator[Any]]) -> Callable[..., Iterator[Any]
 @contextmanager
 def watched() -> Iterator[None]:
     """Counts the time of the parts of a frame."""
-    conditioner = loop.conditioner
+    conditioner = wishes.conditioner
     parts: list[tuple[str, Any, str]] = [
         ("network", ascent, "_gradients"),
         ("camera", loop, "move"),
         ("follow", loop, "follow"),
         ("grade", loop, "grade"),
-        ("encode", Segment, "write"),
-        ("encode", Segment, "finish"),
-        ("encode", encoder, "join"),
-        ("checkpoint", Checkpoint, "keep"),
+        ("encode", Behind, "give"),  # the rest of it is done beside the dream
     ]
     with ExitStack() as stack:
         for label, holder, name in parts:
             stack.enter_context(patch.object(holder, name, timed(label, getattr(holder, name))))
         stack.enter_context(patch.object(loop, "shown", waiting(shown)))
         stack.enter_context(
-            patch.object(loop, "conditioner", lambda gradient: timed("conditioning", conditioner(gradient)))
+            patch.object(wishes, "conditioner", lambda gradient: timed("conditioning", conditioner(gradient)))
         )
         yield
 
@@ -176,8 +220,9 @@ def frames(count: int) -> Iterator[Row]:
 
 
 def frame(name: str, count: int, settings: dict[str, str]) -> Row:
-    """The median milliseconds of a frame of a scene, and the shares of its parts."""
+    """The median milliseconds of a frame of a scene, the shares of its parts, and what follows the last frame."""
     times: list[float] = []
+    parts: dict[str, float] = {}
     begun = time.perf_counter()
 
     def watch(progress: Progress) -> None:
@@ -187,16 +232,17 @@ def frame(name: str, count: int, settings: dict[str, str]) -> Row:
             spent.clear()
         else:
             times.append(now - begun)
+            parts.update(spent)
         begun = now
 
     with tempfile.TemporaryDirectory() as folder, watched():
         film = {"duration": str(count), "output.path": f'"{folder}/bench.mp4"'}
         scene = load(f"configs/{name}.yaml", [("--set", key, value) for key, value in (settings | film).items()])
         render(scene, watch=watch)
-        total = sum(times) + time.perf_counter() - begun  # what follows the last frame counts as well
-    shares = {label: value / total for label, value in sorted(spent.items(), key=lambda each: -each[1])}
+        end = time.perf_counter() - begun
+    shares = {label: value / sum(times) for label, value in sorted(parts.items(), key=lambda each: -each[1])}
     row = {"frame": f"{name}.yaml {settings['size']}", "ms": 1000 * statistics.median(times)}
-    return row | shares | {"the rest": 1 - sum(shares.values())}
+    return row | shares | {"the rest": 1 - sum(shares.values()), "the film's end, s": end}
 
 
 def memory() -> Iterator[Row]:
@@ -238,21 +284,14 @@ def peers(given: list[str]) -> Iterator[Row]:
                 network = Network(work.network, work.model, "", torch.device("cpu"), machine.PRECISIONS[precision])
                 asked = objectives.layer(work.layer)
                 runs[precision] = partial(ascent.dream, work.image, network, asked, how, (0, 0))
-            found = medians(runs, 3)
-            yield {
-                "peer": f"{name}: {work.network} {work.layer} {width}x{height}, {work.octaves} octaves x {work.steps}",
-                "theirs, s": found["theirs"],
-                "float32, s": found["float32"],
-                "times": found["theirs"] / found["float32"],
-                "bfloat16, s": found["bfloat16"],
-                "times, bfloat16": found["theirs"] / found["bfloat16"],
-            }
+            what = f"{name}: {work.network} {work.layer} {width}x{height}, {work.octaves} octaves x {work.steps}"
+            yield beside(what, medians(runs, 3), "s")
 
 
 def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     count: Annotated[int, typer.Option("--frames", help="Frames of each film.")] = 24,
-    peer: Annotated[list[str] | None, typer.Option(help="A checkout beside ours: gordic=PATH.")] = None,
+    peer: Annotated[list[str] | None, typer.Option(help="A checkout beside ours: NAME=PATH.")] = None,
     size: Annotated[str, typer.Option("--one", hidden=True)] = "",
     tile: Annotated[str, typer.Option(hidden=True)] = "off",
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import io
 import sys
@@ -62,6 +63,47 @@ def gordic(path: Path) -> Iterator[Work]:
         yield Work(network, ours, model, image, run)
 
 
+def neuraldream(path: Path) -> Iterator[Work]:
+    """jeremicna/deepdream-video-pytorch, ProGamerGov/neural-dream underneath: `DeepDreamer.dream`, files kept out.
+
+    Its gradient is not conditioned, Adam steps along it, each octave begins with a look of its own, and GoogLeNet runs
+    to its end; the picture is normalised once, before. It would dream it all a second time: it is stopped before that.
+    """
+    sys.path.insert(0, str(path))
+    dreamer: Any = importlib.import_module("dreamer")
+    loader: Any = importlib.import_module("neural_dream.CaffeLoader")
+    image = torch.rand(1, 3, 384, 512, generator=torch.Generator().manual_seed(0))
+    dreamer.preprocess = lambda *_: image
+    dreamer.maybe_save = _dreamed
+    asked = (("googlenet", "inception4c", "inception4c", ""), ("vgg16", "relu4_3", "features.22", loader.vgg16_dict))
+    for network, theirs, ours, names in asked:
+        model = random_network(network)
+        layers: Any = model if network == "googlenet" else model.get_submodule("features")
+        layers.has_inception = network == "googlenet"
+        dreamer.loadCaffemodel = lambda *_, made=(layers, names): made
+        options = {
+            "gpu": "c", "model_type": "pytorch", "dream_layers": theirs, "learning_rate": 0.01, "jitter": JITTER,
+            "num_octaves": OCTAVES, "octave_scale": 1 / SCALE, "octave_iter": STEPS - 1, "num_iterations": 1,
+        }  # fmt: skip
+        with contextlib.redirect_stdout(io.StringIO()):
+            made = dreamer.DeepDreamer([f"-{name}={value}" for name, value in options.items()])
+
+        def run(made: Any = made) -> None:
+            fresh = copy.deepcopy(made)  # every dream leaves its hooks behind
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Dreamed):
+                fresh.dream("", "")
+
+        yield Work(network, ours, model, image, run)
+
+
+class Dreamed(Exception):
+    """A dream has come to where it would be saved."""
+
+
+def _dreamed(*_: object) -> None:
+    raise Dreamed
+
+
 def random_network(name: str) -> nn.Module:
     """torchvision's network of that name; random weights take as long as trained ones."""
     torch.manual_seed(0)
@@ -81,4 +123,4 @@ def random_weights(name: str, model: nn.Module) -> Iterator[None]:
         setattr(torchvision.models, name, kept)
 
 
-PEERS: dict[str, Callable[[Path], Iterator[Work]]] = {"gordic": gordic}
+PEERS: dict[str, Callable[[Path], Iterator[Work]]] = {"gordic": gordic, "neuraldream": neuraldream}

@@ -16,6 +16,7 @@ import torch
 
 import render
 from render import cli
+from render.film import ffmpeg
 
 SCENE = """\
 size: [32, 32]
@@ -69,10 +70,9 @@ def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     return run
 
 
-def shell(*arguments: str, program: list[str] = PYTHON_M, **environment: str) -> Ended:
+def shell(*arguments: str, program: list[str]) -> Ended:
     """The program as a process of its own."""
-    whole = os.environ | environment
-    made = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False, timeout=120, env=whole)
+    made = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False, timeout=120)
     return Ended(made.returncode, made.stdout, made.stderr)
 
 
@@ -295,14 +295,17 @@ def test_every_expression_can_be_scaled(jitter: str, call: Any) -> None:
 
 def test_render_is_python_m_render(folder: Path) -> None:
     script = [str(Path(sys.executable).with_name("render"))]
-    ways = [shell("check", "s.yaml", "--set", "fps=x", program=program) for program in (script, PYTHON_M)]
+    ways = [shell("chek", program=program) for program in (script, PYTHON_M)]  # ends before torch is imported
     assert ways[0] == ways[1]
     assert ways[0].status == 2
-    assert ways[0].err.startswith("render: --set:1:5: 'x' is not a rate")
+    assert ways[0].err.startswith("render: 'chek' is neither a command nor a scene file; did you mean 'check'?")
 
 
-def test_a_machine_without_ffmpeg_is_status_3(folder: Path) -> None:
-    made = shell("s.yaml", IMAGEIO_FFMPEG_EXE=str(folder / "none"))
+def test_a_machine_without_ffmpeg_is_status_3(folder: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(folder / "none"))
+    for remembered in (ffmpeg.binary, ffmpeg.version, ffmpeg._containers):
+        monkeypatch.setattr(ffmpeg, remembered.__name__, remembered.__wrapped__)
+    made = call("s.yaml")
     assert (made.status, made.out) == (3, "")
     assert "Traceback" not in made.err
     assert str(folder / "none") in made.err

@@ -80,9 +80,9 @@ def test_the_sound_stays_in_step_at_another_rate_and_in_a_piece_of_the_film(here
 
 @pytest.mark.parametrize("kind", ["25", "30000/1001", "60", "gap"])
 def test_sound_is_within_a_frame_at_the_end(kind: str, here: Path) -> None:
-    """A flash and a click in the last second but a few frames of ten, and again behind a gap of three seconds."""
+    """A flash and a click in the last second but a few frames of six, and again behind a gap of three seconds."""
     rate = Fraction(25 if kind == "gap" else kind)
-    count, flash = int(10 * rate), int(10 * rate) - 4
+    count, flash = int(6 * rate), int(6 * rate) - 4
     flashing(here / "even.mkv", count=count, fps=str(rate), flash=flash)
     how: tuple[str, ...] = ("-c", "copy")
     if kind == "gap":  # frames 50 to 124 are gone, the times of the others stay

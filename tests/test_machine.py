@@ -19,7 +19,8 @@ def _threads_as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("cores", "expected"), [(1, (1, 1)), (2, (2, 2)), (4, (4, 4)), (8, (8, 4)), (16, (15, 4)), (32, (30, 4)), (64, (32, 4))]
+    ("cores", "expected"),
+    [(1, (1, 1)), (2, (2, 2)), (4, (4, 4)), (8, (8, 4)), (16, (15, 4)), (32, (30, 4)), (64, (32, 4))],
 )
 def test_few_cores_all_dream_and_of_many_some_are_left_to_the_others(cores: int, expected: tuple[int, int]) -> None:
     assert machine.threads(cores) == expected

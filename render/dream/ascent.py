@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -78,11 +79,11 @@ def dream(
             gradients, value = _gradients(view.look(x), network, [part for _, part in parts], view, (*key, 1))
             conditioned = [ascent.condition(view.back(gradient)) for gradient in gradients]
             averages = [
-                ascent.momentum * before + (1 - ascent.momentum) * now
+                torch.lerp(now, before, ascent.momentum)
                 for before, now in zip(averages or conditioned, conditioned, strict=True)
             ]
             step_size = ascent.step_size * (1 + (ascent.last_step - 1) * step / max(steps - 1, 1))
-            x = (x + step_size * _direction(x, averages, masks, share, ascent.total_variation)).clamp(0, 1)
+            x = x.add_(_direction(x, averages, masks, share, ascent.total_variation), alpha=step_size).clamp_(0, 1)
             if on_step is not None:
                 on_step(octave, step, value)
         detail = x - base
@@ -148,9 +149,9 @@ def _direction(
     x: Tensor, gradients: Sequence[Tensor], masks: Sequence[Tensor | None], share: float, smoothing: float
 ) -> Tensor:
     """Where to step: `share` on average for the strongest part of each pixel, before masks take from it."""
-    strength = torch.stack([gradient.abs() for gradient in gradients]).amax(0).mean()  # parts may cancel, this does not
-    masked = (g if mask is None else mask * g for g, mask in zip(gradients, masks, strict=True))
-    direction = sum(masked, torch.zeros_like(x)) * (share / (strength + TINY))
+    strength = reduce(torch.maximum, [gradient.abs() for gradient in gradients]).mean()  # parts may cancel, this not
+    masked = [g if mask is None else mask * g for g, mask in zip(gradients, masks, strict=True)]
+    direction = reduce(torch.add, masked) * (share / (strength + TINY))
     if smoothing:
         whole = _union(masks)
         smoother = smoothing * share * total_variation(x)

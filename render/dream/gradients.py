@@ -61,7 +61,7 @@ def total_variation(image: Tensor) -> Tensor:
 
 def _natural(gradient: Tensor, power: float, color: float, lowest: float) -> Tensor:
     height, width = gradient.shape[-2:]
-    spectrum = torch.fft.rfft2(gradient) * _spectral_weights(height, width, power, lowest, gradient.device)
+    spectrum = torch.fft.rfft2(gradient).mul_(_spectral_weights(height, width, power, lowest, gradient.device))
     return torch.einsum(
         "ij,njhw->nihw", _color_mix(color, gradient.device), torch.fft.irfft2(spectrum, (height, width))
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torchvision.models
 from torchvision.models.feature_extraction import get_graph_node_names
 
 from render.dream import graph, registry
 from render.dream.anatomy import anatomy, unseen
 from render.dream.networks import Network
 from render.errors import UsageError
-from tests.dream.zoo import network, randomised
+from tests.dream.zoo import network, randomised, weightless
 
 # Araujo et al. 2019, "Computing receptive fields of convolutional neural networks", Distill, table 1.
 PUBLISHED = {("alexnet", "features.12"): 195, ("vgg16", "features.30"): 212}
@@ -88,14 +87,14 @@ def test_a_network_of_one_size_is_described_by_it() -> None:
     "name", ["resnet18", "vgg11", "densenet121", "googlenet", "mobilenet_v3_small", "regnet_y_400mf"]
 )
 def test_layers_are_called_as_torchvision_calls_them(name: str) -> None:
-    _, *theirs = get_graph_node_names(network(name).eval(), suppress_diff_warning=True)[1]
+    _, *theirs = get_graph_node_names(weightless(name).eval(), suppress_diff_warning=True)[1]
     assert set(theirs) <= anatomy(name).layers.keys()
 
 
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet_v2_s", "densenet121", "maxvit_t"])
 def test_every_operation_and_every_module_is_a_layer(name: str) -> None:
     found = anatomy(name)
-    model = torchvision.models.get_model(name, weights=None)
+    model = weightless(name)
     spatial = [n for n, module in model.named_modules() if isinstance(module, torch.nn.Conv2d)]
     assert set(spatial) <= found.layers.keys()
     assert {n.rpartition(".")[0] for n in spatial if "." in n} <= found.layers.keys()

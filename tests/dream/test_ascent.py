@@ -153,14 +153,20 @@ def test_the_objective_rises_under_turning_and_scaled_views(
     assert torch.equal(dreamed, dream(photo, network, ANIMALS, ascent, (0, 0)))
 
 
+@pytest.fixture(scope="module")
+def valueless() -> Network:
+    """The network on the meta device."""
+    model = registry.blueprint("efficientnet_lite0").build()
+    return Network("efficientnet_lite0", model, "", torch.device("meta"), torch.bfloat16)
+
+
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("more", [{}, {"scale": (0.8, 1.3), "rotate": 9.0, "momentum": 0.5, "total_variation": 0.5}])
-def test_the_inner_loop_never_touches_the_host(name: str, more: dict[str, Any]) -> None:
+def test_the_inner_loop_never_touches_the_host(valueless: Network, name: str, more: dict[str, Any]) -> None:
     """On the meta device there are no values: whatever reads one, or mixes in a CPU tensor, raises."""
-    meta = torch.device("meta")
-    network = Network("efficientnet_lite0", registry.blueprint("efficientnet_lite0").build(), "", meta, torch.bfloat16)
+    network, meta = valueless, valueless.device
     image = torch.empty(1, 3, 96, 128, device=meta)
-    ascent = replace(ASCENT, steps=(4, 4, 4), condition=ALL[name], **more)
+    ascent = replace(ASCENT, steps=(2, 2), condition=ALL[name], **more)
     mask = torch.empty(1, 1, 96, 128, device=meta)
     objective = ANIMALS - 0.5 * layer("blocks.4").within(mask) + channels("blocks.7", [3, 17])
     objective += neuron("blocks.7", 2, (0.2, 0.7)) + 0.1 * logit(network.logits, 954)
@@ -169,5 +175,5 @@ def test_the_inner_loop_never_touches_the_host(name: str, more: dict[str, Any]) 
     dreamed = dream(image, network, objective, ascent, (0, 0), lambda octave, step, value: heard.append(value))
     assert dreamed.is_meta
     assert dreamed.shape == image.shape
-    assert len(heard) == 12
+    assert len(heard) == 4
     assert all(value.is_meta for value in heard)

@@ -17,8 +17,8 @@ from render.dream.networks import Network
 from render.dream.objectives import layer
 from render.dream.views import View
 from tests.conftest import photo_tensor
+from tests.dream.zoo import built, randomised
 from tests.dream.zoo import network as random_network
-from tests.dream.zoo import randomised
 
 QUICK = {
     *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3"),
@@ -65,5 +65,5 @@ def test_folded_and_cut_it_says_what_it_said(name: str) -> None:
 
 def test_each_family_has_a_member_that_always_runs() -> None:
     assert set(NAMES) >= QUICK
-    kinds = {type(registry.blueprint(name).build()) for name in NAMES}
-    assert kinds == {type(registry.blueprint(name).build()) for name in QUICK}
+    kinds = {type(built(name)) for name in NAMES}
+    assert kinds == {type(built(name)) for name in QUICK}

@@ -104,11 +104,15 @@ def double() -> Network:
     return networks.load("efficientnet_lite0", dtype=torch.float64)
 
 
-@pytest.mark.parametrize("steps", [(8,), (4, 4, 4)], ids=["one octave", "several octaves"])
+@pytest.mark.parametrize(
+    ("steps", "size"), [((8,), (128, 64)), ((4, 4, 2), (256, 128))], ids=["one octave", "several octaves"]
+)
 @pytest.mark.parametrize("what", ["layer", "guide"])
-def test_raw_ascent_is_the_published_update(reference: Any, double: Network, steps: tuple[int, ...], what: str) -> None:
+def test_raw_ascent_is_the_published_update(
+    reference: Any, double: Network, steps: tuple[int, ...], size: tuple[int, int], what: str
+) -> None:
     # The reference pads as for pictures of 224 pixels, which is right for sides that 32 divides evenly.
-    photo = photo_tensor("chelsea", 256, 128).double()
+    photo = photo_tensor("chelsea", *size).double()
     wish, objective = wanted(double, reference, what)
     ours = dream(photo, double, wish, ascent(steps), SEED)[0].numpy()
     theirs = deepdream(reference, photo[0].numpy(), ascent(steps), objective)

@@ -97,9 +97,10 @@ def test_the_likeness_to_a_guide_rises_and_most_with_the_right_one(network: Netw
         return dream(photo, network, guide("blocks.7", wanted), ASCENT, (0, 0))
 
     cat, coffee = (photo_tensor(name, 160, 160) for name in ("chelsea", "coffee"))
+    dreams = {picture: guided(picture) for picture in (cat, coffee)}
     for right, wrong in ((cat, coffee), (coffee, cat)):
-        assert likeness(guided(right), right) > likeness(photo, right) + 0.02
-        assert likeness(guided(right), right) > likeness(guided(wrong), right) + 0.01
+        assert likeness(dreams[right], right) > likeness(photo, right) + 0.02
+        assert likeness(dreams[right], right) > likeness(dreams[wrong], right) + 0.01
 
 
 def test_outside_a_mask_nothing_changes_and_inside_it_does(network: Network, photo: Tensor) -> None:

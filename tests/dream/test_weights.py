@@ -75,7 +75,7 @@ def published(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> I
     named = file.rename(folder / f"squeezenet1_1-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}.pth")
     handler = functools.partial(Quiet, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{named.name}"
         monkeypatch.setattr(WeightsEnum, "url", property(lambda self: url))
         monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from pathlib import Path
 
 import torch
 import torchvision.models
 from torch import nn
+
+from render.dream import registry
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -31,6 +34,17 @@ def network(name: str) -> nn.Module:
         warnings.simplefilter("ignore", FutureWarning)  # of googlenet and inception, about how to initialise
         model: nn.Module = torchvision.models.get_model(name, weights=None)
     return model
+
+
+@functools.cache
+def built(name: str) -> nn.Module:
+    """The network as our registry builds it, without weights; built once for all tests."""
+    return registry.blueprint(name).build()
+
+
+def weightless(name: str) -> nn.Module:
+    """A torchvision classifier on the meta device: its modules and operations, in no time."""
+    return registry._hollow(functools.partial(network, name))
 
 
 def weights_file(folder: Path, name: str, file: str = "weights.pth") -> Path:

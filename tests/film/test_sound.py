@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -28,14 +31,34 @@ SOUNDS = {
 }
 
 
-def film_with(heard_with: Heard, frames: int, target: Path, fps: Fraction = Fraction(25)) -> Path:
+@functools.cache
+def grey(frames: int) -> bytes:
+    """A segment of a grey film."""
+    form = form_of("h264", Fraction(25), (64, 48))
+    with TemporaryDirectory() as folder:
+        return segment_of([flat((0.5,) * 3, form)] * frames, form, Path(folder) / "00000.mp4").read_bytes()
+
+
+def film_with(heard_with: Heard, frames: int, target: Path) -> Path:
     """A grey film with a sound."""
-    form = form_of("h264", fps, (64, 48))
     work = target.with_suffix(".work")
     work.mkdir()
-    segment = segment_of([flat((0.5,) * 3, form)] * frames, form, work / "00000.mp4")
-    join([segment], target, form, "{}", 0, work, heard_with)
+    (work / "00000.mp4").write_bytes(grey(frames))
+    join([work / "00000.mp4"], target, form_of("h264", Fraction(25), (64, 48)), "{}", 0, work, heard_with)
     return target
+
+
+@pytest.fixture(scope="module")
+def clip_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A clip that flashes, with each of the sounds, made once."""
+    folder = tmp_path_factory.mktemp("sounds")
+    return functools.cache(lambda name: flashing(folder / name, SOUNDS[name]))
+
+
+@functools.cache
+def clicks(path: Path) -> float:
+    """When there is a click in a clip that stays as it is."""
+    return click(path)
 
 
 def codec(path: Path) -> str:
@@ -47,10 +70,12 @@ def codec(path: Path) -> str:
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 @pytest.mark.parametrize("name", SOUNDS)
 @pytest.mark.parametrize("start", [0, 13])
-def test_a_click_stays_where_it_is(name: str, suffix: str, start: int, tmp_path: Path) -> None:
-    found = sound.required(flashing(tmp_path / name, SOUNDS[name]))
+def test_a_click_stays_where_it_is(
+    name: str, suffix: str, start: int, clip_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    found = sound.required(clip_of(name))
     film = film_with(Heard(found, Fraction(start, 25), Fraction(40, 25)), 40, tmp_path / f"film{suffix}")
-    played = click(tmp_path / name)  # MP3 in AVI is itself late, by its encoder's delay
+    played = clicks(clip_of(name))  # MP3 in AVI is itself late, by its encoder's delay
     assert played == pytest.approx(FLASH / 25, abs=FRAME * 0.6)
     assert click(film) == pytest.approx(played - start / 25, abs=0.003)
     assert len(heard(film)) / RATE == pytest.approx(40 / 25, abs=0.001)
@@ -67,19 +92,24 @@ def test_a_click_stays_where_it_is(name: str, suffix: str, start: int, tmp_path:
         ("opus.mkv", ".mov", "pcm_s24le"),
     ],
 )
-def test_sound_is_copied_where_the_container_takes_it(name: str, suffix: str, inside: str, tmp_path: Path) -> None:
-    found = sound.required(flashing(tmp_path / name, SOUNDS[name]))
+def test_sound_is_copied_where_the_container_takes_it(
+    name: str, suffix: str, inside: str, clip_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    found = sound.required(clip_of(name))
     assert codec(film_with(Heard(found, Fraction(0), Fraction(1)), 25, tmp_path / f"film{suffix}")) == inside
 
 
 @pytest.mark.parametrize("name", ["aac.mp4", "pcm.mov", "vorbis.mkv"])
 @pytest.mark.parametrize("start", [0, 40, 200])
-def test_sound_that_ends_before_the_film_is_followed_by_silence(name: str, start: int, tmp_path: Path) -> None:
-    found = sound.required(flashing(tmp_path / name, SOUNDS[name]))
+def test_sound_that_ends_before_the_film_is_followed_by_silence(
+    name: str, start: int, clip_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    found = sound.required(clip_of(name))
     film = film_with(Heard(found, Fraction(start, 25), Fraction(4)), 100, tmp_path / "film.mp4")
-    assert len(heard(film)) / RATE == pytest.approx(4, abs=FRAME)
-    assert abs(heard(film)[-RATE:]).max() < 0.01
-    assert abs(heard(film)).max() > 0.2 or start > FLASH
+    played = heard(film)
+    assert len(played) / RATE == pytest.approx(4, abs=FRAME)
+    assert abs(played[-RATE:]).max() < 0.01
+    assert abs(played).max() > 0.2 or start > FLASH
 
 
 @pytest.mark.parametrize("kind", ["late sound", "late pictures"])

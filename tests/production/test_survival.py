@@ -134,10 +134,8 @@ KILLS: dict[str, tuple[tuple[Moment, ...], tuple[str, ...]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def work(
-    tmp_path_factory: pytest.TempPathFactory, whole: dict[str, str]
-) -> Iterator[dict[str, tuple[Path, Future[list[int]]]]]:
+@pytest.fixture(scope="module", autouse=True)
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Path, Future[list[int]]]]]:
     """The killed films, made two at a time while the other tests run."""
     with ThreadPoolExecutor(2) as pool:
         folders = {name: tmp_path_factory.mktemp("killed") for name in KILLS}
@@ -145,24 +143,6 @@ def work(
             name: (folders[name], pool.submit(survived, folders[name], moments, *arguments))
             for name, (moments, arguments) in KILLS.items()
         }
-
-
-@pytest.mark.parametrize("when", KILLS)
-def test_a_film_killed_at_any_moment_is_the_film_of_an_uninterrupted_run(
-    when: str, whole: dict[str, str], work: dict[str, tuple[Path, Future[list[int]]]]
-) -> None:
-    folder, statuses = work[when]
-    *killed, last = statuses.result()
-    assert last == 0
-    if when == "random moments":
-        assert -signal.SIGKILL in killed
-    else:
-        assert killed == [-signal.SIGKILL] * len(killed)
-    kind = {"moments of a sequence": ".png", "moments of footage": FOLLOWED}.get(when, FILM)
-    right = {name: data for name, data in whole.items() if name.endswith(kind)}
-    assert contents(folder) == right
-    assert not list(folder.rglob("*.parts"))
-    assert not strays(folder)
 
 
 def test_ctrl_c_ends_tidily_and_says_how_to_go_on(here: Path, whole: dict[str, str]) -> None:
@@ -256,3 +236,24 @@ def test_every_kind_of_dream_goes_on_as_if_nothing_had_been(
     make(*settings)
     assert contents(here / "frames") == resumed
     assert len(resumed) == 11
+
+
+# Last, because they are being made meanwhile.
+
+
+@pytest.mark.parametrize("when", KILLS)
+def test_a_film_killed_at_any_moment_is_the_film_of_an_uninterrupted_run(
+    when: str, whole: dict[str, str], work: dict[str, tuple[Path, Future[list[int]]]]
+) -> None:
+    folder, statuses = work[when]
+    *killed, last = statuses.result()
+    assert last == 0
+    if when == "random moments":
+        assert -signal.SIGKILL in killed
+    else:
+        assert killed == [-signal.SIGKILL] * len(killed)
+    kind = {"moments of a sequence": ".png", "moments of footage": FOLLOWED}.get(when, FILM)
+    right = {name: data for name, data in whole.items() if name.endswith(kind)}
+    assert contents(folder) == right
+    assert not list(folder.rglob("*.parts"))
+    assert not strays(folder)
