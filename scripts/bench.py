@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import platform
 import re
 import resource
@@ -17,9 +17,8 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib import import_module
 from importlib.metadata import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +27,6 @@ from unittest.mock import patch
 
 import torch
 import typer
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from render import load, loop, machine, render, wishes
@@ -121,33 +119,27 @@ def steps() -> Iterator[Row]:
 
 
 def port() -> Iterator[Row]:
-    """The first of these steps beside the published port of that network, as it comes: float32, nothing folded."""
+    """The first of these steps beside the published port of that network: as it comes, in a process of its own."""
     if find_spec("efficientnet_lite_pytorch") is None:
         print("efficientnet_lite_pytorch is not installed: no step of it beside ours", file=sys.stderr)
         return
-    published: Any = import_module("efficientnet_lite_pytorch")
     name, layer, (width, height) = STEPS[0]
     image = torch.rand(1, 3, height, width, device=machine.choose().device)
-    with redirect_stdout(io.StringIO()):
-        model = published.EfficientNet.from_name(name.replace("_", "-"))
-    if path := VARIANTS[name].weights():
-        model.load_state_dict(torch.load(path, weights_only=True))
-    model.to(image.device).eval().requires_grad_(False)
-    last = int(layer.removeprefix("blocks."))
-
-    def theirs() -> Tensor:
-        seen = image.clone().requires_grad_()
-        x = model._swish(model._bn0(model._conv_stem((255 * seen - 127) / 128)))
-        for block in model._blocks[: last + 1]:
-            x = block(x)
-        return torch.autograd.grad(x.square().mean(), seen)[0]
-
-    runs: dict[str, Callable[[], object]] = {"theirs": theirs}
-    for precision in machine.PRECISIONS:
-        network = network_of(name, precision)
-        asked = [objectives.layer(layer)]
-        runs[precision] = partial(ascent._gradients, image, network, asked, View((height, width)), (0,))
-    yield beside(f"step of the published port: {name} {layer} {width}x{height}", medians(runs), "ms")
+    asked, view = [objectives.layer(layer)], View((height, width))
+    runs: dict[str, Callable[[], object]] = {
+        precision: partial(ascent._gradients, image, network_of(name, precision), asked, view, (0,))
+        for precision in machine.PRECISIONS
+    }
+    asks = [sys.executable, "-m", "scripts.peers", name, str(VARIANTS[name].weights()), layer, str(height), str(width)]
+    own = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}  # which importing us has set
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for _ in range(3):
+        told = subprocess.run(asks, env=own, check=True, capture_output=True, text=True).stdout
+        found["theirs"].append(float(told))
+        for precision, seconds in medians(runs).items():
+            found[precision].append(seconds)
+    times = {who: statistics.median(each) for who, each in found.items()}
+    yield beside(f"step of the published port: {name} {layer} {width}x{height}", times, "ms")
 
 
 def beside(what: str, found: dict[str, float], unit: str) -> Row:

@@ -6,7 +6,9 @@ import contextlib
 import copy
 import importlib
 import io
+import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,4 +125,26 @@ def random_weights(name: str, model: nn.Module) -> Iterator[None]:
         setattr(torchvision.models, name, kept)
 
 
+def step_of_port(name: str, weights: str, layer: str, height: int, width: int) -> float:
+    """Median seconds of a gradient step of the published port of EfficientNet-Lite, as it comes."""
+    published: Any = importlib.import_module("efficientnet_lite_pytorch")
+    with contextlib.redirect_stdout(io.StringIO()):
+        model = published.EfficientNet.from_pretrained(name.replace("_", "-"), weights_path=weights)
+    model.eval().requires_grad_(False)
+    image = torch.rand(1, 3, height, width)
+    times = []
+    for _ in range(15):
+        begun = time.perf_counter()
+        seen = image.clone().requires_grad_()
+        x = model._swish(model._bn0(model._conv_stem((255 * seen - 127) / 128)))
+        for block in model._blocks[: int(layer.removeprefix("blocks.")) + 1]:
+            x = block(x)
+        torch.autograd.grad(x.square().mean(), seen)
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times)
+
+
 PEERS: dict[str, Callable[[Path], Iterator[Work]]] = {"gordic": gordic, "neuraldream": neuraldream}
+
+if __name__ == "__main__":
+    print(step_of_port(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])))

@@ -87,17 +87,18 @@ class SameConv2d(nn.Conv2d):
     """A convolution with TensorFlow's SAME padding: ceil(side / stride) outputs, the odd pixel on the right."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        symmetric = kernel // 2 if stride == 1 else 0
-        super().__init__(inputs, outputs, kernel, stride, padding=symmetric, groups=groups, bias=False)
+        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        stride = self.stride[0]
-        if stride > 1:
-            x = F.pad(x, (*self._pads(x.shape[3], stride), *self._pads(x.shape[2], stride)))
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
+        (above, below), (left, right) = self._pads(x.shape[2]), self._pads(x.shape[3])
+        # One pixel more on one side is a zero more on the kernel's other: its few weights are copied, not the picture.
+        weight = F.pad(self.weight, (right - left, 0, below - above, 0))
+        return F.conv2d(x, weight, self.bias, self.stride, (below, right), groups=self.groups)
 
-    def _pads(self, side: int, stride: int) -> tuple[int, int]:
-        total = max((math.ceil(side / stride) - 1) * stride + self.kernel_size[0] - side, 0)
+    def _pads(self, side: int) -> tuple[int, int]:
+        """Pixels before and after."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        total = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
         return total // 2, total - total // 2
 
 

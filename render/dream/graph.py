@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torchvision.ops
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils import fuse_conv_bn_eval
 from torchvision.models.feature_extraction import NodePathTracer
 
@@ -61,10 +61,54 @@ def optimised(module: fx.GraphModule) -> fx.GraphModule:
     """
     _keep_outputs(module)
     _fold(module)
+    _spare_copies(module)
     module.delete_all_unused_submodules()
     module.graph.lint()
     module.recompile()
     return module
+
+
+class InPlaceReLU6(nn.Module):
+    """ReLU6 in place, without the copy of its input that torch's own keeps to find the gradient by.
+
+    Where it is `free` to, it writes its gradient over the one that comes to it.
+    """
+
+    def __init__(self, free: bool) -> None:
+        super().__init__()
+        self.free = free
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = _ReLU6.apply(x, self.free)
+        return y
+
+
+class _ReLU6(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, free: bool) -> Tensor:
+        ctx.mark_dirty(x.clamp_(0, 6))
+        ctx.save_for_backward(x)
+        ctx.free = free
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors  # at 0 or 6 just where the input was there or beyond
+        found = gradient if ctx.free else torch.empty_like(gradient)
+        torch.ops.aten.hardtanh_backward.grad_input(gradient, y, 0, 6, grad_input=found)
+        return found, None
+
+
+def _spare_copies(module: fx.GraphModule) -> None:
+    """Replaces ReLU6 in place; a convolution that alone reads it gives it a gradient that nobody else holds."""
+    modules = dict(module.named_modules())
+    uses = [node.target for node in module.graph.nodes if node.op == "call_module"]
+    for node in module.graph.nodes:
+        relu = modules.get(node.target) if node.op == "call_module" else None
+        if isinstance(relu, nn.ReLU6) and relu.inplace:
+            readers = [modules.get(reader.target) if reader.op == "call_module" else None for reader in node.users]
+            alone = len(readers) == uses.count(node.target) == 1 and isinstance(readers[0], nn.Conv2d)
+            module.set_submodule(node.target, InPlaceReLU6(alone))
 
 
 def _keep_outputs(module: fx.GraphModule) -> None:

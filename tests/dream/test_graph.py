@@ -120,3 +120,49 @@ def test_the_network_itself_stays_as_it_is() -> None:
     optimised(model, "deeper")
     assert norms(model) == 1
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+class Clamped(nn.Module):
+    """ReLU6 in place, read by a convolution alone, by a sum as well, and by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (nn.Conv2d(inputs, 8, 3, padding=1) for inputs in (3, 8, 8))
+        self.alone, self.shared, self.last = (nn.ReLU6(inplace=True) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.shared(self.second(self.alone(3 * self.first(x))))
+        y: Tensor = self.last(4 * self.third(x) + x)
+        return y
+
+
+def test_activations_that_keep_no_copy_have_the_same_gradient() -> None:
+    torch.manual_seed(0)
+    model = Clamped().double()
+    wanted = ["shared", "last"]
+    fast = optimised(model, *wanted)
+    free = [inner.free for inner in fast.modules() if isinstance(inner, graph.InPlaceReLU6)]
+    assert sorted(free) == [False, False, True]
+    gradients = []
+    for each in (graph.cut(graph.traced(model), wanted), fast):
+        x = picture(32).double().requires_grad_()
+        found = {name: value.clone() for name, value in each(x).items()}
+        assert all(0 < (value == 6).double().mean() < 1 for value in found.values())
+        values = [value.square().mean() for value in found.values()]
+        twice = [torch.autograd.grad(value, x, retain_graph=True)[0] for value in (*values, *values)]
+        assert torch.equal(twice[0], twice[2])
+        gradients.append(twice)
+    for slow, quick in zip(*gradients, strict=True):
+        torch.testing.assert_close(slow, quick)
+
+
+@pytest.mark.parametrize(("name", "layer"), [("mobilenet_v2", "features.4"), ("mnasnet0_5", "layers.9")])
+def test_optimised_networks_have_the_same_gradient(name: str, layer: str) -> None:
+    model = randomised(network(name)).double()
+    operation = next(each for each in reversed(graph.traced(model).operations) if each.startswith(f"{layer}."))
+    gradients = []
+    for each in (graph.cut(graph.traced(model), [operation]), optimised(model, operation)):
+        x = picture(64).double().requires_grad_()
+        (value,) = each(x).values()
+        gradients.append(torch.autograd.grad(value.square().mean(), x)[0])
+    assert (gradients[0] - gradients[1]).norm() < 1e-6 * gradients[0].norm()
