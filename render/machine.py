@@ -23,7 +23,8 @@ MOST_THREADS = 32
 """Of the dream; a picture's layers are too small to be shared out among more."""
 MOST_FLOW_THREADS = 4
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGEST_BLOCK = 2**30
+LARGEST_BLOCKS = (2**30, 2**25)
+"""Bytes of the largest block that is kept when it is freed."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -96,8 +97,8 @@ def keep_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK)
-        mallopt(M_TRIM_THRESHOLD, LARGEST_BLOCK)
+        any(mallopt(M_MMAP_THRESHOLD, size) for size in LARGEST_BLOCKS)  # older ones take no more than the second
+        mallopt(M_TRIM_THRESHOLD, LARGEST_BLOCKS[0])
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Machine:

@@ -35,7 +35,7 @@ from render.threads import Behind
 @dataclass(frozen=True)
 class Progress:
     """What `watch` hears after every frame: its index, the film's first frame and the one after its last, and the
-    objective before the frame's last step (None when nothing was asked for)."""
+    objective before the last step of the last dreamed frame (None when nothing was asked for)."""
 
     index: int
     first: int

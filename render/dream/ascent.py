@@ -78,12 +78,15 @@ def dream(
             view = random_view(key, size, ascent.jitter, ascent.scale, ascent.rotate)
             gradients, value = _gradients(view.look(x), network, [part for _, part in parts], view, (*key, 1))
             conditioned = [ascent.condition(view.back(gradient)) for gradient in gradients]
-            averages = [
-                torch.lerp(now, before, ascent.momentum)
-                for before, now in zip(averages or conditioned, conditioned, strict=True)
-            ]
+            averages = averages or conditioned
+            for average, now in zip(averages, conditioned, strict=True):
+                average.lerp_(now, 1 - ascent.momentum)
             step_size = ascent.step_size * (1 + (ascent.last_step - 1) * step / max(steps - 1, 1))
-            x = x.add_(_direction(x, averages, masks, share, ascent.total_variation), alpha=step_size).clamp_(0, 1)
+            smoother = _smoother(x, masks) if ascent.total_variation else None
+            x.addcmul_(*_direction(averages, masks), value=step_size * share)
+            if smoother is not None:
+                x.sub_(smoother, alpha=step_size * share * ascent.total_variation)
+            x.clamp_(0, 1)
             if on_step is not None:
                 on_step(octave, step, value)
         detail = x - base
@@ -145,18 +148,17 @@ def _in_tiles(
     return gradients, sum(values[1:], values[0])
 
 
-def _direction(
-    x: Tensor, gradients: Sequence[Tensor], masks: Sequence[Tensor | None], share: float, smoothing: float
-) -> Tensor:
-    """Where to step: `share` on average for the strongest part of each pixel, before masks take from it."""
+def _direction(gradients: Sequence[Tensor], masks: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+    """Where to step, and the factor that makes it 1 on average for the strongest part of each pixel, before masks."""
     strength = reduce(torch.maximum, [gradient.abs() for gradient in gradients]).mean()  # parts may cancel, this not
     masked = [g if mask is None else mask * g for g, mask in zip(gradients, masks, strict=True)]
-    direction = reduce(torch.add, masked) * (share / (strength + TINY))
-    if smoothing:
-        whole = _union(masks)
-        smoother = smoothing * share * total_variation(x)
-        direction = direction - (smoother if whole is None else whole * smoother)
-    return direction
+    return reduce(torch.add, masked), 1 / (strength + TINY)
+
+
+def _smoother(x: Tensor, masks: Sequence[Tensor | None]) -> Tensor:
+    """The gradient of the total variation, within the masks."""
+    whole = _union(masks)
+    return total_variation(x) if whole is None else whole * total_variation(x)
 
 
 def _union(masks: Sequence[Tensor | None]) -> Tensor | None:

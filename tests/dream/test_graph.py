@@ -131,8 +131,8 @@ class Clamped(nn.Module):
         self.alone, self.shared, self.last = (nn.ReLU6(inplace=True) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.shared(self.second(self.alone(3 * self.first(x))))
-        y: Tensor = self.last(4 * self.third(x) + x)
+        x = self.shared(4 * self.second(self.alone(20 * self.first(x))))
+        y: Tensor = self.last(20 * self.third(x) + x)
         return y
 
 
