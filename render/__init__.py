@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # thread holds the core that the one it waits for needs, and a frame takes ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = ["frames", "load", "render"]
 
 _HOMES = {"load": "render.api", "frames": "render.api", "render": "render.production"}

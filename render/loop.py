@@ -45,7 +45,8 @@ def frames(
             earlier, canvas = canvas, born(canvas, passed, now, scene)
             canvas = dream(canvas, network, objective(asked, now), ascent(scene, now), (scene.seed, new.index), on_step)
             for at, missed in enumerate(passed[:-1]):
-                if missed.index >= start and earlier is not None:
+                if missed.index >= start:
+                    assert earlier is not None, "what is not dreamed is between two that are"
                     yield missed.index, faded(earlier, canvas, passed, at, scene), earlier
             yield new.index, canvas, canvas
             passed = []

@@ -23,8 +23,8 @@ MOST_THREADS = 32
 """Of the dream; a picture's layers are too small to be shared out among more."""
 MOST_FLOW_THREADS = 4
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGEST_BLOCKS = (2**30, 2**25)
-"""Bytes of the largest block that is kept when it is freed."""
+LARGEST_BLOCK, LARGEST_BLOCK_ONCE = 2**30, 2**25
+"""Bytes of the largest block that is kept when it is freed, and the most that older glibcs take for it."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -97,8 +97,9 @@ def keep_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        any(mallopt(M_MMAP_THRESHOLD, size) for size in LARGEST_BLOCKS)  # older ones take no more than the second
-        mallopt(M_TRIM_THRESHOLD, LARGEST_BLOCKS[0])
+        if not mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK):
+            mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK_ONCE)
+        mallopt(M_TRIM_THRESHOLD, LARGEST_BLOCK)
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Machine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -109,9 +109,10 @@ def render(
     pieces = _pieces(first, last, scene.output.segment)
     with Checkpoint(folder, identity, form.suffix, fresh) as checkpoint:
         try:
-            for progress in _dream(scene, network, pieces, form, checkpoint, on_step):
-                if watch is not None:
-                    watch(progress)
+            with contextlib.closing(_dream(scene, network, pieces, form, checkpoint, on_step)) as dreamed:
+                for progress in dreamed:
+                    if watch is not None:
+                        watch(progress)
             segments = [checkpoint.segment(piece.number) for piece in pieces if piece.kept]
             comment = json.dumps(carried, sort_keys=True)
             sound = None if form.is_pictures else sources.heard(scene, first, last)
@@ -129,7 +130,7 @@ def _dream(
     form: Format,
     checkpoint: Checkpoint,
     on_step: OnStep | None,
-) -> Iterator[Progress]:
+) -> Generator[Progress]:
     """Dreams the pieces that are not done yet; they are kept meanwhile, a few frames behind."""
     count, state = checkpoint.done()
     if count == len(pieces):

@@ -29,9 +29,9 @@ from render.threads import ahead
 class Shown:
     """What the source shows at a frame, as the camera sees it, 1x3xHxW in [0, 1]: `picture`, None if nothing new.
 
-    Of a clip also what it showed the frame `before`, and where its pixels have come from since, `back`; None where a
-    film or a shot begins. Where not every frame is dreamed, also where those before have gone to, `onward`.
-    `is_dreamed` says whether the network sees this frame.
+    Of a clip also what it showed the frame `before`, if that is dreamed, and where its pixels have come from since,
+    `back`; None where a film or a shot begins. Where not every frame is dreamed, also where those before have gone to,
+    `onward`. `is_dreamed` says whether the network sees this frame.
     """
 
     index: int
@@ -50,14 +50,14 @@ class Shown:
 def shown(scene: Scene, device: torch.device, start: int = 0) -> Generator[Shown]:
     """What the source shows at each frame, from the one after the last that is dreamed before `start`.
 
-    A clip is decoded, and its flow found, a frame ahead, in a thread of its own. Raises StorageError.
+    A clip is decoded, and its flow found, ahead of the dream, in a thread of its own. Raises StorageError.
     """
     if scene.source.video is not None:
-        yield from ahead(_footage(scene, device, start))
+        yield from ahead(_footage(scene, device, start), scene.dream.every)
         return
     keys = dreamed([0], scene.length, scene.dream.every)
     for index in range(_last(keys, start) + 1, scene.length):
-        yield Shown(index, index in keys, _still(scene).to(device) if index == 0 else None)
+        yield Shown(index, index in keys, picture=_still(scene).to(device) if index == 0 else None)
 
 
 def dreamed(begins: Iterable[int], length: int, every: int) -> frozenset[int]:
@@ -167,7 +167,8 @@ def _footage(scene: Scene, device: torch.device, start: int) -> Generator[Shown]
             yield Shown(index, True, picture)
         elif before is not None:
             back, onward = _motions(before, now, estimate, both=every > 1)
-            yield Shown(index, index in keys, picture, before.picture.to(device), back, onward)
+            begun = before.picture.to(device) if index - 1 in keys else None
+            yield Shown(index, index in keys, picture, begun, back, onward)
         before = now
 
 

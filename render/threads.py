@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from queue import Queue
+from queue import Full, Queue
 from threading import Thread
 from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
 
-BEHIND = 4
+BEHIND = 2
 """Items that may wait to be taken; then whoever gives them waits."""
+WAIT = 0.05
+"""Seconds between looks at a thread that is to end."""
 
 
-def ahead(items: Generator[Item]) -> Generator[Item]:
-    """The same items, each made while the one before it is in use."""
+def ahead(items: Generator[Item], depth: int = 1) -> Generator[Item]:
+    """The same items, `depth` of them made while the ones before are in use."""
     with ThreadPoolExecutor(1) as worker:
         try:
-            coming = worker.submit(next, items, None)
-            while (item := coming.result()) is not None:
-                coming = worker.submit(next, items, None)
+            coming = deque(worker.submit(next, items, None) for _ in range(depth))
+            while (item := coming.popleft().result()) is not None:
+                coming.append(worker.submit(next, items, None))
                 yield item
         finally:
+            for each in coming:
+                each.cancel()
             worker.submit(items.close).result()
 
 
@@ -38,6 +43,7 @@ class Behind(Generic[Item]):
         self._take = take
         self._given: Queue[list[Item] | None] = Queue(BEHIND)  # one in each; [] after the last, None when abandoned
         self._error: BaseException | None = None
+        self._stopped = False
         self._thread = Thread(target=self._run)
 
     def __enter__(self) -> Self:
@@ -45,8 +51,16 @@ class Behind(Generic[Item]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        self._given.put([] if kind is None else None)
-        self._thread.join()
+        try:
+            self._given.put([] if kind is None else None)
+            self._thread.join()
+        except BaseException:  # Ctrl-C while we wait: nothing goes on once we have left
+            self._stopped = True
+            while self._thread.is_alive():
+                with contextlib.suppress(Full):
+                    self._given.put_nowait(None)
+                self._thread.join(WAIT)
+            raise
         if kind is None:
             self._check()
 
@@ -72,9 +86,9 @@ class Behind(Generic[Item]):
                 pass
 
     def _items(self) -> Iterator[Item]:
-        while given := self._given.get():
+        while (given := self._given.get()) and not self._stopped:
             yield given[0]
-        if given is None:
+        if given is None or self._stopped:
             raise Abandoned
 
 

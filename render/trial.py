@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from render import __version__
 from render.dream.anatomy import anatomy
 from render.dream.ascent import dream
 from render.dream.networks import Network
@@ -82,7 +83,16 @@ def _key(scene: Scene, chosen: Machine) -> str:
     machine = [platform.machine(), torch.backends.cpu.get_cpu_capability(), str(torch.get_num_threads())]
     size = "x".join(map(str, _size(scene)))
     return " ".join(
-        [scene.network.name, *layers, size, chosen.device.type, *machine, platform.node(), torch.__version__]
+        [
+            scene.network.name,
+            *layers,
+            size,
+            chosen.device.type,
+            *machine,
+            platform.node(),
+            torch.__version__,
+            __version__,
+        ]
     )
 
 

@@ -190,6 +190,7 @@ def watched() -> Iterator[None]:
     parts: list[tuple[str, Any, str]] = [
         ("network", ascent, "_gradients"),
         ("camera", loop, "move"),
+        ("between", loop, "faded"),
         ("follow", loop, "follow"),
         ("grade", loop, "grade"),
         ("encode", Behind, "give"),  # the rest of it is done beside the dream

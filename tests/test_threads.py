@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 
 import pytest
 
-from render.threads import BEHIND, Behind
+from render.threads import BEHIND, Behind, ahead
 
 
 def test_items_are_taken_in_order_by_another_thread() -> None:
@@ -63,3 +63,45 @@ def test_what_is_finished_before_the_block_fails_stays_so() -> None:
     with pytest.raises(KeyboardInterrupt):
         given(take, 5, KeyboardInterrupt())
     assert pieces == [[0, 1], [2, 3]]
+
+
+def test_ctrl_c_while_it_waits_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    join, interrupted = threading.Thread.join, threading.Event()
+
+    def once(thread: threading.Thread, timeout: float | None = None) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+        join(thread, timeout)
+
+    def take(items: Iterator[int]) -> None:
+        for item in items:
+            taken.append(item)
+            interrupted.wait()
+
+    before = threading.active_count()
+    monkeypatch.setattr(threading.Thread, "join", once)
+    with pytest.raises(KeyboardInterrupt):
+        given(take, 2)
+    assert threading.active_count() == before
+    assert taken == [0]
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_items_are_made_ahead_by_as_many_as_are_asked_for(depth: int) -> None:
+    made: list[int] = []
+    enough = threading.Event()
+
+    def items() -> Generator[int]:
+        for item in range(10):
+            made.append(item)
+            if item == depth:
+                enough.set()
+            yield item
+
+    coming = ahead(items(), depth)
+    assert next(coming) == 0
+    assert enough.wait(10)
+    assert len(made) == depth + 1
+    coming.close()

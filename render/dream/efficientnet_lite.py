@@ -91,8 +91,10 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         (above, below), (left, right) = self._pads(x.shape[2]), self._pads(x.shape[3])
-        # One pixel more on one side is a zero more on the kernel's other: its few weights are copied, not the picture.
-        weight = F.pad(self.weight, (right - left, 0, below - above, 0))
+        weight = self.weight
+        if (above, left) != (below, right):
+            # One pixel more on one side is a zero more on the kernel's other: few weights are copied, not the picture.
+            weight = F.pad(weight, (right - left, 0, below - above, 0))
         return F.conv2d(x, weight, self.bias, self.stride, (below, right), groups=self.groups)
 
     def _pads(self, side: int) -> tuple[int, int]:

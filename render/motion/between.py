@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -66,9 +67,13 @@ def _as_sharp(faded: Tensor, earlier: Tensor, later: Tensor, share: float) -> Te
 
 def _detail(picture: Tensor) -> Tensor:
     """What a blur over three pixels takes away."""
-    kernel = torch.tensor([0.25, 0.5, 0.25], device=picture.device)
-    blur = (kernel[:, None] * kernel).expand(3, 1, 3, 3)
-    return picture - F.conv2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), blur, groups=3)
+    return picture - F.conv2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), _blur(picture.device), groups=3)
+
+
+@lru_cache(maxsize=8)
+def _blur(device: torch.device) -> Tensor:
+    kernel = torch.tensor([0.25, 0.5, 0.25], device=device)
+    return (kernel[:, None] * kernel).expand(3, 1, 3, 3)
 
 
 def _within(picture: Tensor, affine: Affine) -> Tensor:

@@ -120,7 +120,7 @@ class Dream(Part):
     first: First = First()
     """Octaves and steps of the first frame, where they differ."""
     every: int = Field(default=1, ge=1, le=24)
-    """Only every so many frames are dreamed, those between are faded from one into the next: so many times faster."""
+    """Only every so many frames are dreamed, those between are faded from one to the next: faster by nearly as much."""
     tile: Tile = parsed("auto")
     """Side, in pixels, of the tiles that larger pictures are dreamed in; `auto`, as memory asks; or `off`."""
 
