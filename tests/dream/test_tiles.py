@@ -137,7 +137,7 @@ def test_too_small_a_tile_for_what_its_places_see_leaves_no_seam(network: Networ
 def test_a_picture_that_fits_is_not_cut_and_tiles_fit(network: Network) -> None:
     layers = [network.layers["blocks.10"]]
     pixel = network.memory(["blocks.10"])
-    assert 700 < pixel < 2000
+    assert 500 < pixel < 1000  # a step at 1280x1280 took 500 bytes a pixel
     assert network.memory(["blocks.2"]) < pixel
     gigabyte = 2**30
     assert tiles.fitting((512, 512), layers, pixel, 8 * gigabyte) is None
