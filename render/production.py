@@ -136,6 +136,8 @@ def _dream(
     if count == len(pieces):
         return
     canvas = None if state is None else torch.from_numpy(state).to(network.device)
+    if count:  # tiles may have been halved on the way
+        network.tile = checkpoint.noted(count - 1).get("tile", network.tile)
     objective: float | None = None
     values: list[Tensor] = []
 
@@ -149,26 +151,28 @@ def _dream(
     stream = loop.frames(scene, network, start, canvas, heard)
     with contextlib.closing(stream), Behind(partial(_keep, pieces[count:], form, checkpoint)) as behind:
         for index, picture, after in islice(stream, last - start):
-            behind.give((picture, after))
+            behind.give((picture, after, network.tile))
             objective = float(values[-1]) if values else objective
             values.clear()
             yield Progress(index, first, last, objective)
 
 
-def _keep(pieces: list[Piece], form: Format, checkpoint: Checkpoint, frames: Iterator[tuple[Tensor, Tensor]]) -> None:
-    """Keeps each piece once its frames, (picture, canvas), have come."""
+def _keep(
+    pieces: list[Piece], form: Format, checkpoint: Checkpoint, frames: Iterator[tuple[Tensor, Tensor, int | None]]
+) -> None:
+    """Keeps each piece once its frames, (picture, canvas, side of the tiles), have come."""
     for piece in pieces:
         with contextlib.ExitStack() as stack:
             if piece.kept:
                 temporary = stack.enter_context(replacing(checkpoint.segment(piece.number)))
                 segment = stack.enter_context(Segment(temporary, form))
-            for picture, after in islice(frames, len(piece.frames)):
-                canvas = after
+            for picture, after, tiled in islice(frames, len(piece.frames)):
+                canvas, tile = after, tiled
                 if piece.kept:
                     segment.write(picture)
             if piece.kept:
                 segment.finish()
-        checkpoint.keep(piece.number, canvas.cpu().numpy())
+        checkpoint.keep(piece.number, canvas.cpu().numpy(), {"tile": tile})
 
 
 def _pieces(first: int, last: int, length: int) -> list[Piece]:

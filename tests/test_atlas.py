@@ -38,7 +38,7 @@ def test_channels_are_taken_one_by_one(tmp_path: Path) -> None:
 
 
 def test_the_pictures_of_an_atlas_are_dreams_of_its_image(tmp_path: Path) -> None:
-    photo = cv2.resize(skimage.data.astronaut(), (120, 80))  # type: ignore[no-untyped-call]
+    photo = cv2.resize(skimage.data.astronaut(), (120, 80))  # type: ignore[no-untyped-call]  # skimage has no types
     cv2.imwrite(str(tmp_path / "p.png"), photo[..., ::-1])
     atlas(LITE, tmp_path / "a.png", image=tmp_path / "p.png", layers=["blocks.2"], side=60)
     sheet = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_COLOR_RGB)
@@ -82,7 +82,7 @@ def test_a_transformer_is_drawn_at_the_size_it_sees(tmp_path: Path, monkeypatch:
 def test_what_cannot_be_drawn_is_a_sentence(options: dict[str, object], says: str, tmp_path: Path) -> None:
     target = tmp_path / str(options.pop("target", "a.png"))
     with pytest.raises(UsageError) as caught:
-        atlas(LITE, target, **options)  # type: ignore[arg-type]
+        atlas(LITE, target, **options)  # type: ignore[arg-type]  # of several types
     assert says in str(caught.value)
     assert not target.exists()
 

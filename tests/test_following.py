@@ -189,7 +189,7 @@ def test_the_next_frame_is_read_while_this_one_is_dreamed_and_nothing_is_left_ru
     real, init = clip.frames, ffmpeg.Reader.__init__
 
     def watched(found: Clip, *arguments: object, **options: object) -> Iterator[Tensor]:
-        for index, frame in enumerate(real(found, *arguments, **options)):  # type: ignore[arg-type]
+        for index, frame in enumerate(real(found, *arguments, **options)):  # type: ignore[arg-type]  # as they come
             threads.add(threading.current_thread())
             asked[index].set()
             yield frame

@@ -73,15 +73,23 @@ class Checkpoint:
                 return count, state
         return 0, None
 
-    def keep(self, number: int, state: NDArray[np.float32]) -> None:
-        """Records that the segment is in place and that `state` is the canvas after it. Raises StorageError."""
+    def noted(self, number: int) -> dict[str, Any]:
+        """What was noted when this segment was kept."""
+        found = (_read_json(self._file(number, ".json")) or {}).get("note")
+        return found if isinstance(found, dict) else {}
+
+    def keep(self, number: int, state: NDArray[np.float32], note: Mapping[str, Any] | None = None) -> None:
+        """Records that the segment is in place and that `state` is the canvas after it, with a `note` in plain JSON.
+
+        Raises StorageError.
+        """
         state_file = self._file(number, ".npy")
         array = io.BytesIO()
         np.save(array, state)
         write(state_file, array.getvalue())
         segment = self.segment(number)
         sums = {"segment": sha256(segment) if segment.exists() else None, "state": sha256(state_file)}
-        _write_json(self._file(number, ".json"), sums)
+        _write_json(self._file(number, ".json"), {**sums, "note": dict(note or {})})
         if number >= STATES_KEPT:
             with storing(self.folder):
                 self._file(number - STATES_KEPT, ".npy").unlink(missing_ok=True)

@@ -20,7 +20,7 @@ COMMENT = 'a "scene" of ü and 雪\n' + "x" * 200_000
 def encoded(suffix: str, side: int = 64) -> bytes:
     """A photo as such a file; noise in it makes any two bytes likely."""
     noise = np.random.default_rng(side).integers(0, 60, (side, side, 3), dtype=np.uint8)
-    photo = cv2.resize(skimage.data.astronaut(), (side, side)) // 2 + noise  # type: ignore[no-untyped-call]
+    photo = cv2.resize(skimage.data.astronaut(), (side, side)) // 2 + noise  # type: ignore[no-untyped-call]  # skimage has no types
     done, data = cv2.imencode(suffix, photo, [cv2.IMWRITE_JPEG_QUALITY, 98])
     assert done
     return data.tobytes()

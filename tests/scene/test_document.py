@@ -34,7 +34,7 @@ def load(folder: Path, text: str = BASE, sets: Sequence[str] = (), option: str =
     """The scene of that text in a file `s.yaml`, with these `key=value`."""
     file = folder / "s.yaml"
     file.write_text(text, encoding="utf-8")
-    overrides: list[Override] = [(option, *each.split("=", 1)) for each in sets]  # type: ignore[misc]
+    overrides: list[Override] = [(option, *each.split("=", 1)) for each in sets]  # type: ignore[misc]  # split gives a list of two
     return document.validate(document.read(file, overrides), NETWORKS)
 
 
