@@ -6,16 +6,17 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from render import loop, machine, sources, trial
+from render import again, loop, machine, sources, trial
 from render.dream import networks, registry, tiles
 from render.dream.anatomy import anatomy, unseen
 from render.dream.ascent import OnStep, octaves
 from render.dream.networks import Network
 from render.errors import SceneError, StorageError, UsageError
-from render.film import clip, sound, source
+from render.film import clip, ffmpeg, sound, source
 from render.machine import PRECISIONS, Machine
 from render.scene import document
 from render.scene.document import Document, Override
@@ -32,13 +33,15 @@ CACHED = 4 * 2**30
 def load(path: str | Path, overrides: Sequence[Override] = (), scale: float = 1.0) -> Scene:
     """The scene of a YAML file, checked and complete: size, rate, duration and output are written out.
 
+    Of a film, the scene that it carries, so that it can be made again; it is looked for by its suffix.
     `overrides` are (option, dotted key, YAML text), such as ("--set", "camera.zoom", "1.02"). `scale` shrinks size,
     jitter and grain together. Raises SceneError with everything that is wrong, StorageError for files that are missing
     or not what they should be.
     """
     if not 0 < scale <= 8:
         raise UsageError(f"a scale is above 0 and at most 8, not {scale:g}")
-    written = document.read(Path(path), overrides)
+    read = again.read if again.is_film(Path(path)) else document.read
+    written = read(Path(path), overrides)
     scene = document.validate(written, NETWORKS)
     _check_files(scene, written)
     scene = _timed(scene, written)
@@ -63,19 +66,33 @@ def frames(
 
 
 def settled(
-    scene: Scene, device: str = "auto", precision: str = "auto", quiet: bool = False, before: str | None = None
+    scene: Scene,
+    device: str = "auto",
+    precision: str = "auto",
+    quiet: bool = False,
+    before: Mapping[str, Any] | None = None,
 ) -> Machine:
-    """The machine by the names of the command line. `auto` on a CPU is the precision that the film had `before`, or the
-    one that is faster for the scene's network, which is tried once and remembered.
+    """The machine by the names of the command line; what a film depends on is as it was `before` (Machine.describe).
 
+    Else `auto` on a CPU is the precision that is faster for the scene's network, which is tried once and remembered.
     Raises UsageError for unknown names, MissingError for what the machine lacks.
     """
-    chosen = machine.choose(device, precision)
+    before = before or {}
+    chosen = machine.choose(device, precision, before.get("threads"), before.get("flow_threads"))
     if precision != "auto" or chosen.device.type != "cpu":
         return chosen
-    if before not in PRECISIONS:
-        before = trial.fastest(scene, chosen, lambda machine: network(scene, machine, quiet))
-    return replace(chosen, precision=before)
+    known = before.get("precision")
+    if known not in PRECISIONS:
+        known = trial.fastest(scene, chosen, lambda machine: network(scene, machine, quiet))
+    return replace(chosen, precision=known)
+
+
+def span(scene: Scene) -> tuple[int, int]:
+    """The frames (first, one after last) that a scene is about: all, or those of the film that it was read from."""
+    match (scene.film or {}).get("frames"):
+        case [int(first), int(last)]:
+            return first, last
+    return 0, scene.length
 
 
 def network(scene: Scene, chosen: Machine, quiet: bool = False) -> Network:
@@ -88,6 +105,12 @@ def network(scene: Scene, chosen: Machine, quiet: bool = False) -> Network:
     made = networks.load(wanted.name, chosen.device, chosen.dtype, file, wanted.training, quiet)
     made.tile = _tile(scene, made)
     return made
+
+
+def tile(before: Mapping[str, Any], otherwise: int | None) -> int | None:
+    """The side of the tiles that a film had `before`, None for none."""
+    found = before.get("tile", otherwise)
+    return found if found is None or (type(found) is int and found >= tiles.SMALLEST) else otherwise
 
 
 def _tile(scene: Scene, network: Network) -> int | None:
@@ -133,6 +156,8 @@ def _check_files(scene: Scene, written: Document) -> None:
                     clip.probe(file)
                 case "sound":
                     sound.required(file)
+        except ffmpeg.KilledError:
+            raise
         except StorageError as error:
             hint = "" if os.path.lexists(file) else document.neighbour(file)
             problems.append(str(written.problem(f"{error}{hint}", path)))

@@ -18,10 +18,19 @@ from rich.console import Console
 from rich.table import Table
 
 from render import __version__
-from render.errors import Interrupted, RenderError, StorageError, UsageError, closest, shown
+from render.errors import (
+    Interrupted,
+    MissingError,
+    RenderError,
+    StorageError,
+    UsageError,
+    closest,
+    is_out_of_memory,
+    shown,
+)
 from render.progress import Display, counted, say
 
-COMMANDS = ("film", "check", "schema", "networks", "layers", "classes", "atlas", "score")
+COMMANDS = ("film", "check", "show", "schema", "networks", "layers", "classes", "atlas", "score")
 WIDEST = 1000
 
 app = typer.Typer(
@@ -33,7 +42,9 @@ app = typer.Typer(
     "`render film SCENE`, whose --help lists the options. --version prints the version.",
 )
 
-SceneFile = Annotated[Path, typer.Argument(help="The scene, a YAML file.", metavar="SCENE")]
+SceneFile = Annotated[
+    Path, typer.Argument(help="The scene, a YAML file; or a film, whose scene it is again.", metavar="SCENE")
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="Overrides a value of the scene; again for more.", metavar="DOTTED.KEY=VALUE"),
@@ -42,15 +53,22 @@ Scale = Annotated[float, typer.Option(help="Shrinks the scene for a quick look: 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+STOPPED = "stopped; the same command goes on"
+
+
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Ctrl-C outside the loop is as tidy as inside it."""
+    """Ctrl-C outside the loop is as tidy as inside it, and so is too little memory."""
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
         try:
             command(*arguments, **options)
         except KeyboardInterrupt:
-            raise Interrupted("stopped") from None
+            raise Interrupted(STOPPED) from None
+        except Exception as error:
+            if isinstance(error, RenderError) or not is_out_of_memory(error):
+                raise
+            raise MissingError("the memory is not enough; --scale 0.5 makes a smaller film") from None
 
     return run
 
@@ -84,7 +102,8 @@ def film(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     with Display(quiet, as_json) as display:
-        made = render(loaded, device, precision, span, overwrite, fresh, display.frame, display.step, quiet or as_json)
+        heard = (display.frame, display.step, display.warn)
+        made = render(loaded, device, precision, span, overwrite, fresh, *heard, quiet or as_json)
     display.done(made)
 
 
@@ -99,6 +118,18 @@ def check(scene: SceneFile, sets: Sets = None, scale: Scale = 1.0) -> None:
     width, height = loaded.size
     frames = f"{loaded.length} frame{'s' if loaded.length > 1 else ''}"
     say(f"{scene} is right: {frames} of {width}x{height} at {loaded.fps} a second, to {loaded.output.path}")
+
+
+@app.command()
+@guarded
+def show(
+    film: Annotated[Path, typer.Argument(help="A film of render's, or a picture.", metavar="FILM")],
+    as_json: Json = False,
+) -> None:
+    """Print the scene that a film carries; with --json also what it was made with."""
+    from render import again
+
+    say(json.dumps(again.carried(film), indent=1) if as_json else again.text(film).rstrip())
 
 
 @app.command()
@@ -291,7 +322,7 @@ def _check_command(arguments: list[str]) -> None:
 
 def _stop(number: int, frame: object) -> NoReturn:
     """Ends at once, while there is nothing to tidy; an exception could be swallowed by an import under way."""
-    os.write(2, b"render: stopped\n")
+    os.write(2, f"render: {STOPPED}\n".encode())
     os._exit(Interrupted.status)
 
 

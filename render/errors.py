@@ -5,12 +5,14 @@
   ├── UsageError       2  the command line is wrong
   ├── MissingError     3  the machine lacks something: a codec, a device, a package
   ├── StorageError     4  reading or writing failed
+  │   └── DiskFullError
   └── Interrupted    130  asked to stop; what is done is kept
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +39,10 @@ class StorageError(RenderError):
     """A file could not be read or written."""
 
     status = 4
+
+
+class DiskFullError(StorageError):
+    """There is no room left where something is to be written."""
 
 
 class Interrupted(RenderError):
@@ -93,6 +99,12 @@ class SceneError(RenderError):
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch, OpenCV, numpy or Python itself says that there is no memory left."""
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
+
+
+_NO_MEMORY = re.compile("out of memory|can't allocate memory|Insufficient memory|can't start new thread")
 LONGEST_QUOTE = 60
 MOST_SUGGESTED = 5
 

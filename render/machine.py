@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import cv2
 import psutil
@@ -22,6 +23,8 @@ LEFT = 1 / 16
 MOST_THREADS = 32
 """Of the dream; a picture's layers are too small to be shared out among more."""
 MOST_FLOW_THREADS = 4
+MOST_TOLD = 256
+"""Threads that a film may say it was made with; OMP_NUM_THREADS may be more than we take."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK, LARGEST_BLOCK_ONCE = 2**30, 2**25
 """Bytes of the largest block that is kept when it is freed, and the most that older glibcs take for it."""
@@ -81,12 +84,22 @@ def threads(count: int) -> tuple[int, int]:
     return dreaming, min(count, MOST_FLOW_THREADS)
 
 
-def share_cores() -> None:
-    """Gives the cores to those who work at the same time, unless the environment says how (OMP_NUM_THREADS)."""
-    dreaming, flowing = threads(cores())
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(torch.get_num_threads(), dreaming))
-    cv2.setNumThreads(flowing)
+def share_cores(dreaming: object = None, flowing: object = None) -> None:
+    """Gives the cores to those who work at the same time, unless the environment says how (OMP_NUM_THREADS).
+
+    A film's bytes depend on how many threads there are, so that one which was begun has its own number again.
+    """
+    usual = threads(cores())
+    if _is_number(dreaming):
+        torch.set_num_threads(dreaming)
+    elif "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), usual[0]))
+    cv2.setNumThreads(flowing if _is_number(flowing) else usual[1])
+
+
+def _is_number(threads: object) -> TypeGuard[int]:
+    """Whether a file tells a number of threads that can be."""
+    return type(threads) is int and 1 <= threads <= MOST_TOLD
 
 
 def keep_memory() -> None:
@@ -102,12 +115,13 @@ def keep_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, LARGEST_BLOCK)
 
 
-def choose(device: str = "auto", precision: str = "auto") -> Machine:
+def choose(device: str = "auto", precision: str = "auto", dreaming: object = None, flowing: object = None) -> Machine:
     """The machine by the names of the command line.
 
     `auto` takes the GPU where there is one, and bfloat16 where that GPU computes in it, else float32. Also shares out
-    the cores, keeps memory, and makes convolutions repeatable, so that the same scene gives the same bytes. Raises
-    UsageError for an unknown name, MissingError when this machine has no such device.
+    the cores (`dreaming` and `flowing` are the threads that a film had before), keeps memory, and makes convolutions
+    repeatable, so that the same scene gives the same bytes. Raises UsageError for an unknown name, MissingError when
+    this machine has no such device.
     """
     if device not in DEVICES:
         raise UsageError(f"unknown device '{device}'{did_you_mean(device, DEVICES)}")
@@ -118,7 +132,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Machine:
         device = next(name for name in ("cuda", "mps", "cpu") if present[name])
     if not present[device]:
         raise MissingError(f"this machine has no {device} device that torch can use; --device auto takes what there is")
-    share_cores()
+    share_cores(dreaming, flowing)
     keep_memory()
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False

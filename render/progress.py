@@ -16,7 +16,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from render.errors import StorageError
 
 if TYPE_CHECKING:
-    from render import production
+    from render.pieces import Progress as Made
+    from render.production import Film
 
 PLAIN_INTERVAL = 10.0
 """Seconds between the lines of a log."""
@@ -55,7 +56,7 @@ class Display:
         if self._seen == 0:
             self._live.update(self._task, description=f"first frame, step {self._steps}")
 
-    def frame(self, progress: production.Progress) -> None:
+    def frame(self, progress: Made) -> None:
         """Hears of a finished frame."""
         if self._quiet:
             return
@@ -87,7 +88,14 @@ class Display:
                 objective=objective,
             )
 
-    def done(self, film: production.Film) -> None:
+    def warn(self, sentence: str) -> None:
+        """Hears of what is no error."""
+        if self._json:
+            self._say_json({"event": "warning", "message": sentence})
+        elif not self._quiet:
+            self._console.print(f"render: {sentence}", highlight=False, markup=False, soft_wrap=True)
+
+    def done(self, film: Film) -> None:
         """Hears of the finished film."""
         width, height = film.size
         if self._quiet:

@@ -35,7 +35,7 @@ from render.dream.efficientnet_lite import VARIANTS
 from render.dream.gradients import gaussian
 from render.dream.networks import Network
 from render.dream.views import View
-from render.production import Progress
+from render.pieces import Progress
 from render.sources import shown
 from render.threads import Behind
 from scripts.peers import PEERS, random_network

@@ -49,7 +49,7 @@ def made_faster(monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]) -> l
 
 
 def settled(scene: Scene, before: str | None = None) -> str:
-    return api.settled(scene, "cpu", "auto", before=before).precision
+    return api.settled(scene, "cpu", "auto", before={"precision": before}).precision
 
 
 @pytest.mark.parametrize(("other", "chosen"), [(0.5, "bfloat16"), (0.95, "float32"), (3, "float32"), (100, "float32")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -16,12 +15,14 @@ from render.dream.gradients import TINY, Conditioner, total_variation
 from render.dream.networks import Network
 from render.dream.objectives import Objective, Part
 from render.dream.views import View, random_view
+from render.errors import is_out_of_memory
 
 SMALLEST_SIDE = 32
 """Pixels; a coarser octave is left out, the networks see nothing in it."""
 
 OnStep = Callable[[int, int, Tensor], None]
-"""Called after each step with the octave (coarsest first), the step, and the objective before it (a 0-d tensor)."""
+"""Called after each step with the octave (coarsest first), the step, and the objective before it: a 0-d tensor, not a
+number when the step changed nothing, because its gradient was zero or held what is not a number."""
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,20 @@ def dream(
             key = (*seed, octave, step)
             view = random_view(key, size, ascent.jitter, ascent.scale, ascent.rotate)
             gradients, value = _gradients(view.look(x), network, [part for _, part in parts], view, (*key, 1))
-            conditioned = [ascent.condition(view.back(gradient)) for gradient in gradients]
+            conditioned = [_usable(ascent.condition(view.back(gradient))) for gradient in gradients]
             averages = averages or conditioned
             for average, now in zip(averages, conditioned, strict=True):
                 average.lerp_(now, 1 - ascent.momentum)
             step_size = ascent.step_size * (1 + (ascent.last_step - 1) * step / max(steps - 1, 1))
-            smoother = _smoother(x, masks) if ascent.total_variation else None
-            x.addcmul_(*_direction(averages, masks), value=step_size * share)
+            direction, strength = _direction(averages, masks)
+            moves = strength > 0
+            smoother = moves * _smoother(x, masks) if ascent.total_variation else None
+            x.addcmul_(direction, 1 / (strength + TINY), value=step_size * share)
             if smoother is not None:
                 x.sub_(smoother, alpha=step_size * share * ascent.total_variation)
             x.clamp_(0, 1)
             if on_step is not None:
-                on_step(octave, step, value)
+                on_step(octave, step, torch.where(moves, value, torch.nan))
         detail = x - base
     return x
 
@@ -114,8 +117,8 @@ def _gradients(
     while True:
         try:
             return _in_tiles(x, network, parts, view, seed)
-        except RuntimeError as error:  # torch's own kind of error is for GPUs only
-            if not re.search("out of memory|can't allocate memory", str(error)):
+        except (RuntimeError, MemoryError) as error:  # torch's own kind of error is for GPUs only
+            if not is_out_of_memory(error):
                 raise
         network.halve_tile((x.shape[2], x.shape[3]))
 
@@ -148,11 +151,16 @@ def _in_tiles(
     return gradients, sum(values[1:], values[0])
 
 
+def _usable(gradient: Tensor) -> Tensor:
+    """The gradient; zeros when any of it is infinite or not a number, as then its sum is. Only the device knows."""
+    return torch.where(gradient.sum().isfinite(), gradient, 0)
+
+
 def _direction(gradients: Sequence[Tensor], masks: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
-    """Where to step, and the factor that makes it 1 on average for the strongest part of each pixel, before masks."""
+    """Where to step, and how strong that is on average, of the strongest part of each pixel, before masks."""
     strength = reduce(torch.maximum, [gradient.abs() for gradient in gradients]).mean()  # parts may cancel, this not
     masked = [g if mask is None else mask * g for g, mask in zip(gradients, masks, strict=True)]
-    return reduce(torch.add, masked), 1 / (strength + TINY)
+    return reduce(torch.add, masked), strength
 
 
 def _smoother(x: Tensor, masks: Sequence[Tensor | None]) -> Tensor:

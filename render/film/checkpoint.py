@@ -4,18 +4,21 @@
       film.json     what is being made; another scene is not mixed in
       00000.mp4     a segment        00000.npy   the canvas after it        00000.json   the checksums of both
 
-A segment counts when its .json is there and agrees with both; that file is written last.
+A segment counts when its .json is there, belongs to this film and agrees with it; that file is written last. Every
+.json holds a checksum of itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import hashlib
 import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +30,11 @@ from render.film.files import TEMPORARY, sha256, storing, write
 
 LOCK = "lock"
 LOCK_ATTEMPTS = 1000
-STATES_KEPT = 2
-"""The last states are kept, one spare in case the newest turns out damaged."""
+LATEST = 2
+"""States that are always kept: the last, and a spare one in case it turns out damaged."""
+SPREAD = 16
+"""States that are kept beside them, at most, evenly over the film: from one of them a damaged segment is made again."""
+SEAL = "sha256"
 
 
 class Checkpoint:
@@ -38,6 +44,7 @@ class Checkpoint:
         """Opens or makes the folder. Raises StorageError; UsageError when it holds another film and not `fresh`."""
         self.folder = folder
         self.suffix = suffix
+        self._film = _digest(identity)
         self._lock = _lock(folder)
         try:
             with storing(folder):
@@ -62,20 +69,21 @@ class Checkpoint:
         """Where a segment is, or will be."""
         return self._file(number, self.suffix)
 
-    def done(self) -> tuple[int, NDArray[np.float32] | None]:
-        """How many segments are whole and can be gone on from, and the canvas after them (None at the start)."""
-        whole = 0
-        while self._is_whole(whole):
-            whole += 1
-        for count in range(whole, 0, -1):
-            state = self._state(count - 1)
+    def lost(self, numbers: Iterable[int]) -> list[int]:
+        """Which of these segments are not there, or damaged."""
+        return [number for number in numbers if not self._is_whole(number)]
+
+    def before(self, number: int) -> tuple[int, NDArray[np.float32] | None]:
+        """The last segment up to this one that can be begun, and the canvas before it (None at the film's start)."""
+        for start in range(number, 0, -1):
+            state = self._state(start - 1)
             if state is not None:
-                return count, state
+                return start, state
         return 0, None
 
     def noted(self, number: int) -> dict[str, Any]:
         """What was noted when this segment was kept."""
-        found = (_read_json(self._file(number, ".json")) or {}).get("note")
+        found = self._record(number).get("note")
         return found if isinstance(found, dict) else {}
 
     def keep(self, number: int, state: NDArray[np.float32], note: Mapping[str, Any] | None = None) -> None:
@@ -87,12 +95,10 @@ class Checkpoint:
         array = io.BytesIO()
         np.save(array, state)
         write(state_file, array.getvalue())
-        segment = self.segment(number)
-        sums = {"segment": sha256(segment) if segment.exists() else None, "state": sha256(state_file)}
-        _write_json(self._file(number, ".json"), {**sums, "note": dict(note or {})})
-        if number >= STATES_KEPT:
-            with storing(self.folder):
-                self._file(number - STATES_KEPT, ".npy").unlink(missing_ok=True)
+        sums = {"segment": self._sum(number), "state": sha256(state_file)}
+        _write_sealed(self._file(number, ".json"), {**sums, "film": self._film, "note": dict(note or {})})
+        with storing(self.folder):
+            self._thin()
 
     def remove(self) -> None:
         """Takes the folder away, its lock last; the film is finished."""
@@ -104,29 +110,45 @@ class Checkpoint:
     def _file(self, number: int, suffix: str) -> Path:
         return self.folder / f"{number:05d}{suffix}"
 
-    def _is_whole(self, number: int) -> bool:
-        sums = _read_json(self._file(number, ".json"))
+    def _record(self, number: int) -> dict[str, Any]:
+        """What is recorded of a segment of this film, empty when nothing is."""
+        found = _read_sealed(self._file(number, ".json")) or {}
+        return found if found.get("film") == self._film else {}
+
+    def _sum(self, number: int) -> str | None:
         segment = self.segment(number)
-        return sums is not None and sums.get("segment") == (sha256(segment) if segment.exists() else None)
+        return sha256(segment) if segment.exists() else None
+
+    def _is_whole(self, number: int) -> bool:
+        record = self._record(number)
+        return "segment" in record and record["segment"] == self._sum(number)
 
     def _state(self, number: int) -> NDArray[np.float32] | None:
-        file = self._file(number, ".npy")
-        sums = _read_json(self._file(number, ".json")) or {}
-        if not file.exists() or sums.get("state") != sha256(file):
+        file, record = self._file(number, ".npy"), self._record(number)
+        if not file.exists() or record.get("state") != sha256(file):
             return None
         return np.asarray(np.load(file, allow_pickle=False), np.float32)
+
+    def _thin(self) -> None:
+        """Deletes states that are too many."""
+        numbers = sorted(int(file.stem) for file in self.folder.glob("*.npy") if file.stem.isdecimal())
+        apart = 1
+        while numbers[-1] + 1 > SPREAD * apart:
+            apart *= 2
+        for number in numbers[:-LATEST]:
+            if (number + 1) % apart:
+                self._file(number, ".npy").unlink(missing_ok=True)
 
     def _claim(self, identity: Mapping[str, Any]) -> None:
         for scrap in self.folder.glob(f"*{TEMPORARY}*"):
             if not scrap.is_dir():
                 scrap.unlink(missing_ok=True)
         file = self.folder / "film.json"
-        found = _read_json(file)
-        if found is None:
-            self._empty()
-            _write_json(file, identity)
+        found = _read_sealed(file)
+        if found is None:  # records say by themselves which film they are of
+            _write_sealed(file, identity)
         elif found != identity:
-            changes = "\n".join(f"  {change}" for change in _differences("", found, json.loads(json.dumps(identity))))
+            changes = "\n".join(f"  {change}" for change in differences(found, json.loads(json.dumps(identity))))
             raise UsageError(
                 f"{self.folder} holds an unfinished film that is not this one:\n{changes}\n"
                 "--fresh starts over; --output with another path keeps both"
@@ -142,14 +164,23 @@ class Checkpoint:
 
 def left(folder: Path) -> dict[str, Any] | None:
     """The identity of the unfinished film in a folder, None when there is none."""
-    return _read_json(folder / "film.json")
+    return _read_sealed(folder / "film.json")
 
 
 def forget(folder: Path, identity: Mapping[str, Any], suffix: str) -> None:
     """Takes away what is left of a film that is finished, unless it is another film's. Raises StorageError."""
-    if folder.is_dir() and _read_json(folder / "film.json") in (None, identity):
+    if folder.is_dir() and left(folder) in (None, identity):
         with Checkpoint(folder, identity, suffix, fresh=False) as checkpoint:
             checkpoint.remove()
+
+
+def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """`camera.zoom was 1.03, is 1.02` for every leaf in which two values of plain JSON differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before.keys() | now.keys()):
+            yield from differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif before != now:
+        yield f"{name} was {json.dumps(before)}, is {json.dumps(now)}"
 
 
 def _lock(folder: Path) -> int:
@@ -168,8 +199,7 @@ def _lock(folder: Path) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(descriptor, file):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+                _sign(descriptor)
                 return descriptor
             os.close(descriptor)  # the one before us has just removed it
         except BlockingIOError:
@@ -189,23 +219,33 @@ def _is_at(descriptor: int, file: Path) -> bool:
         return False
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    write(path, json.dumps(value, indent=1, sort_keys=True).encode())
+def _sign(descriptor: int) -> None:
+    """Writes our process id, for whoever is refused; on a full disk it stays unknown."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None when the file is missing or damaged."""
+def _digest(value: Mapping[str, Any]) -> str:
+    """The checksum of plain JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    write(path, json.dumps({**value, SEAL: _digest(value)}, indent=1, sort_keys=True).encode())
+
+
+def _read_sealed(path: Path) -> dict[str, Any] | None:
+    """A JSON object that was written with its checksum (before 0.5, without), or None when the file is missing or
+    damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
-
-
-def _differences(name: str, before: Any, now: Any) -> Iterator[str]:
-    """`camera.zoom was 1.03, is 1.02` for every leaf that differs."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            yield from _differences(f"{name}.{key}" if name else key, before.get(key), now.get(key))
-    elif before != now:
-        yield f"{name} was {json.dumps(before)}, is {json.dumps(now)}"
+    if not isinstance(value, dict):
+        return None
+    seal = value.pop(SEAL, None)
+    return value if seal in (None, _digest(value)) else None

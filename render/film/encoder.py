@@ -222,9 +222,9 @@ def carried(path: Path) -> dict[str, Any] | None:
     comment = comment_of(path)
     try:
         found = json.loads(comment) if comment else None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and "scene" in found else None
+    return found if isinstance(found, dict) and isinstance(found.get("scene"), dict) else None
 
 
 def _escaped(comment: str) -> str:

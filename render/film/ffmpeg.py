@@ -6,19 +6,21 @@ import contextlib
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Thread
 from typing import IO, Self
 
 import imageio_ffmpeg
 
-from render.errors import MissingError, RenderError, StorageError
+from render.errors import DiskFullError, MissingError, RenderError, StorageError
 
 QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error", "-y")
 LOCAL_ONLY = ("-protocol_whitelist", "file,pipe")
 """Goes before each `-i`: whatever a file says, ffmpeg opens local files only."""
+KEPT = 2**16
+"""Bytes that are kept of the beginning of what ffmpeg says, and of its end."""
 LISTS = (
     "avisynth", "concat", "dash", "hls", "image2", "imf", "rtp", "rtsp", "sdp", "vapoursynth", "webm_dash_manifest",
 )  # fmt: skip
@@ -50,8 +52,11 @@ def _containers() -> str:
 
 @lru_cache(maxsize=1)
 def version() -> str:
-    """The first line of `ffmpeg -version`."""
-    return run("-version").decode("utf-8", "replace").splitlines()[0]
+    """The first line of `ffmpeg -version`. Raises MissingError when this is no ffmpeg."""
+    first, *_ = [*run("-version").decode("utf-8", "replace").splitlines(), ""]
+    if not first.startswith("ffmpeg"):
+        raise MissingError(f"{binary()} is not an ffmpeg; set IMAGEIO_FFMPEG_EXE to one")
+    return first
 
 
 def require_encoder(name: str) -> None:
@@ -80,18 +85,22 @@ def run(*arguments: str, folder: Path | None = None) -> bytes:
     return done.stdout
 
 
+class KilledError(StorageError):
+    """Somebody ended ffmpeg, which says nothing of what it was reading or writing."""
+
+
 class _Running:
     """An ffmpeg at work, in a session of its own, so that Ctrl-C reaches only us; leaving the context ends it."""
 
     def __init__(self, arguments: Sequence[str], stdin: int, stdout: int) -> None:
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in __exit__
         try:
             self._process = subprocess.Popen(
-                [binary(), *arguments], stdin=stdin, stdout=stdout, stderr=self._log, start_new_session=True
+                [binary(), *arguments], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
             )
         except OSError as error:
-            self._log.close()
             raise _missing(error) from None
+        assert self._process.stderr is not None
+        self._log = _Log(self._process.stderr)
 
     def __enter__(self) -> Self:
         return self
@@ -103,14 +112,33 @@ class _Running:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
         self._process.wait()
-        self._log.close()
+        self._log.join()
 
     def _error(self) -> RenderError:
-        return _failure(self._said(), self._process.returncode)
+        return _failure(self._log.text(), self._process.returncode)
 
-    def _said(self) -> bytes:
-        self._log.seek(0)
-        return self._log.read()
+
+class _Log(Thread):
+    """Listens to what a process says on its standard error, so that it never waits for us; the two ends are kept."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._kept = b""
+        self.start()
+
+    def run(self) -> None:
+        """Reads until the process ends."""
+        with self._stream:
+            while more := self._stream.read1(KEPT):  # type: ignore[attr-defined]  # a pipe of Popen's is buffered
+                self._kept += more
+                if len(self._kept) > 2 * KEPT:
+                    self._kept = self._kept[:KEPT] + b"\n" + self._kept[-KEPT + 1 :]
+
+    def text(self) -> bytes:
+        """What it has said, once it has ended."""
+        self.join()
+        return self._kept
 
 
 class Writer(_Running):
@@ -163,7 +191,7 @@ class Reader(_Running):
 
     def said(self) -> str:
         """What it has said on standard error."""
-        return self._said().decode("utf-8", "replace")
+        return self._log.text().decode("utf-8", "replace")
 
 
 def _missing(error: OSError) -> MissingError:
@@ -173,7 +201,9 @@ def _missing(error: OSError) -> MissingError:
 def _failure(log: bytes, status: int) -> RenderError:
     """The ends of the log, without what ffmpeg calls its parts: the cause, and what followed from it."""
     lines = log.decode("utf-8", "replace").strip().splitlines()
-    if any("No space left on device" in line for line in lines):
-        return StorageError("the disk is full; make room and run the same command again, it goes on")
+    if any(re.search("No space left on device|Disk quota exceeded", line) for line in lines):
+        return DiskFullError("the disk is full; make room, then the same command goes on")
+    if status < 0:
+        return KilledError(f"ffmpeg was ended by signal {-status}; the same command goes on")
     reasons = [re.sub(r"^(\[[^\]]*\] )+", "", line) for line in dict.fromkeys([*lines[:1], *lines[-2:]])]
     return StorageError(f"ffmpeg failed: {'; '.join(reasons) or f'it ended with status {status}'}")

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from render.errors import StorageError
+from render.errors import DiskFullError, StorageError
 
 TEMPORARY = ".tmp"
 
@@ -41,8 +41,8 @@ def storing(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StorageError(f"the disk of {target} is full; make room, then the same command goes on") from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"the disk of {target} is full; make room, then the same command goes on") from None
         raise StorageError(f"cannot write {target}: {error.strerror}") from None
 
 

@@ -226,6 +226,8 @@ def _listed(path: Path, *arguments: str) -> tuple[dict[str, _Track], str]:
                     time = decoded if shown == NO_TIME else shown
                     packets.setdefault(index, array("q")).extend((time, duration, int(flags or "0x1", 16), decoded))
             told = reader.said()
+    except ffmpeg.KilledError:
+        raise
     except StorageError as error:
         raise (_CutOffError if _CUT_OFF.search(str(error)) else _UnreadableError) from None
     tables = {index: np.frombuffer(listed, np.int64).reshape(-1, 4) for index, listed in packets.items()}

@@ -53,16 +53,21 @@ class Heard:
     seconds: Fraction
 
 
+def is_copied(heard: Heard) -> bool:
+    """Whether its packets go into a film as they are: of a codec that a film takes, when there is enough of it."""
+    return heard.sound.codec in COPIED and heard.sound.end >= heard.start + heard.seconds - PACKET
+
+
 def track(heard: Heard, work: Path, suffix: str) -> Path:
     """A file in the folder `work` of what is heard, exactly, to be copied into a film ending in `suffix`.
 
-    Copied where a film takes the codec and there is enough of it: the packets that are heard, with their times,
-    which tell the player what to leave out of the first and the last. Else encoded. Raises StorageError.
+    Copied where it can be: the packets that are heard, with their times, which tell the player what to leave out of
+    the first and the last. Else encoded. Raises StorageError.
     """
     target = work / f"sound{suffix}"
     last = heard.start + heard.seconds
     start, end, seconds = (f"{float(time):.6f}" for time in (heard.start, last, heard.seconds))
-    if heard.sound.codec in COPIED and heard.sound.end >= last - PACKET:
+    if is_copied(heard):
         # One packet more before the first, which its decoding begins from; a microsecond for what is rounded.
         apart = f"noise=drop='lt((pts+2*duration)*tb,{start}+1e-6)+gt(pts*tb,{end}-1e-6)'"
         # In ticks that are fine enough for every rate; some containers count whole packets.

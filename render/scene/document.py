@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,14 @@ Override = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Document:
-    """What was written: the tree of the scene file with the overrides in it, and the file's path."""
+    """What was written: the tree of the scene file with the overrides in it, and the file's path.
+
+    `film` is what a film says of itself, when that is what the scene was read from.
+    """
 
     root: yaml.Node
     path: Path
+    film: Mapping[str, Any] | None = None
 
     def problem(self, message: str, path: Loc, offset: int = 0, at_key: bool = False) -> Problem:
         """A problem with the value (or the key) at `path`."""
@@ -53,9 +57,14 @@ def read(path: Path, overrides: Sequence[Override] = ()) -> Document:
         root = yaml.read(path)
     except StorageError as error:
         raise StorageError(f"{error}{'' if os.path.lexists(path) else neighbour(path, '*.y*ml')}") from None
+    return Document(overridden(root, overrides), path)
+
+
+def overridden(root: yaml.Node, overrides: Sequence[Override]) -> yaml.Node:
+    """The tree with the overrides in it. Raises SceneError (not YAML), UsageError (an override's form)."""
     for option, key, text in overrides:
         root = _override(root, option, key, text)
-    return Document(root, path)
+    return root
 
 
 def validate(document: Document, catalogue: Catalogue) -> Scene:

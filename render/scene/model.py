@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -253,6 +254,11 @@ class Scene(Part):
     def locate(self, file: str, path: Loc) -> Path:
         """The path of a file that the scene names at `path`: relative to the scene file, to here for an override."""
         return (self._document.folder(path) if self._document else Path()) / file
+
+    @property
+    def film(self) -> Mapping[str, Any] | None:
+        """What the film says of itself that the scene was read from; None for a scene from a file of its own."""
+        return None if self._document is None else self._document.film
 
     def titled(self, title: str) -> Scene:
         """The same scene, its film's name with `title` before the suffix, a sequence in a folder of that name."""

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from render.errors import RenderError, StorageError, UsageError
-from render.film.checkpoint import Checkpoint
+from render.film.checkpoint import LATEST, SPREAD, Checkpoint
 
 FILM: dict[str, Any] = {"scene": {"camera": {"zoom": 1.03, "pan": [0, 0]}, "seed": 7}, "frames": [0, 20]}
 
@@ -45,9 +46,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "film.mp4.parts"
 
 
+def standing(checkpoint: Checkpoint, count: int) -> int:
+    """How many of the first segments are whole."""
+    return min(checkpoint.lost(range(count)), default=count)
+
+
 def test_a_new_folder_begins_at_the_beginning(folder: Path) -> None:
     with opened(folder) as checkpoint:
-        assert checkpoint.done() == (0, None)
+        assert checkpoint.lost(range(3)) == [0, 1, 2]
+        assert checkpoint.before(0) == checkpoint.before(2) == (0, None)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -55,8 +62,9 @@ def test_the_next_run_gets_the_canvas_after_the_last_segment(folder: Path, count
     with opened(folder) as checkpoint:
         make(checkpoint, *range(count))
     with opened(folder) as checkpoint:
-        done, canvas = checkpoint.done()
-        assert done == count
+        assert checkpoint.lost(range(count + 2)) == [count, count + 1]
+        start, canvas = checkpoint.before(count)
+        assert start == count
         assert canvas is not None
         assert canvas.dtype == np.float32
         assert np.array_equal(canvas, state(count - 1))
@@ -68,7 +76,8 @@ def test_frames_that_only_lead_up_need_no_segment(folder: Path) -> None:
         checkpoint.keep(1, state(1))
         make(checkpoint, 2)
     with opened(folder) as checkpoint:
-        assert checkpoint.done()[0] == 3
+        assert not checkpoint.lost(range(3))
+        assert checkpoint.before(3)[0] == 3
 
 
 def test_a_segment_counts_only_once_its_state_is_kept(folder: Path) -> None:
@@ -76,7 +85,7 @@ def test_a_segment_counts_only_once_its_state_is_kept(folder: Path) -> None:
         make(checkpoint, 0)
         checkpoint.segment(1).write_bytes(b"whole, but the program was killed here")
     with opened(folder) as checkpoint:
-        assert checkpoint.done()[0] == 1
+        assert checkpoint.lost(range(2)) == [1]
 
 
 def damage(path: Path, how: str) -> None:
@@ -98,57 +107,78 @@ DAMAGES = ["missing", "truncated", "empty", "flipped"]
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-@pytest.mark.parametrize("suffix", [".mp4", ".npy", ".json"])
-def test_a_damaged_end_is_noticed_and_done_again(folder: Path, suffix: str, how: str) -> None:
+@pytest.mark.parametrize("suffix", [".mp4", ".json"])
+@pytest.mark.parametrize("number", range(4))
+def test_a_damaged_segment_is_noticed_and_it_alone_made_again(folder: Path, number: int, suffix: str, how: str) -> None:
     with opened(folder) as checkpoint:
-        make(checkpoint, 0, 1, 2)
-    damage(folder / f"00002{suffix}", how)
+        make(checkpoint, *range(4))
+    damage(folder / f"{number:05d}{suffix}", how)
     with opened(folder) as checkpoint:
-        done, canvas = checkpoint.done()
-        assert done == 2
+        assert checkpoint.lost(range(4)) == [number]
+        start, canvas = checkpoint.before(number)
+        assert start == number
+        assert (canvas is None) == (number == 0)
+        assert canvas is None or np.array_equal(canvas, state(number - 1))
+        make(checkpoint, number)
+        assert not checkpoint.lost(range(4))
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_state_costs_no_segment_and_the_one_before_it_is_begun_from(folder: Path, how: str) -> None:
+    with opened(folder) as checkpoint:
+        make(checkpoint, *range(4))
+    damage(folder / "00003.npy", how)
+    with opened(folder) as checkpoint:
+        assert not checkpoint.lost(range(4))
+        start, canvas = checkpoint.before(4)
+        assert start == 3
         assert canvas is not None
-        assert np.array_equal(canvas, state(1))
-        make(checkpoint, 2)
-        assert checkpoint.done()[0] == 3
+        assert np.array_equal(canvas, state(2))
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-@pytest.mark.parametrize("name", ["00000.mp4", "00001.json"])
-def test_damage_in_the_middle_costs_no_more_than_what_follows(folder: Path, name: str, how: str) -> None:
-    with opened(folder) as checkpoint:
-        make(checkpoint, *range(5))
-    damage(folder / name, how)
-    with opened(folder) as checkpoint:
-        done, canvas = checkpoint.done()
-        assert done <= int(name[:5])
-        assert (canvas is None) == (done == 0)
-        make(checkpoint, *range(done, 5))
-        assert checkpoint.done()[0] == 5
-
-
-@pytest.mark.parametrize("how", DAMAGES)
-def test_without_any_whole_state_all_is_done_again(folder: Path, how: str) -> None:
+def test_without_any_whole_state_a_segment_is_made_from_the_films_start(folder: Path, how: str) -> None:
     with opened(folder) as checkpoint:
         make(checkpoint, *range(4))
     for kept in folder.glob("*.npy"):
         damage(kept, how)
     with opened(folder) as checkpoint:
-        assert checkpoint.done() == (0, None)
+        assert checkpoint.before(4) == (0, None)
+        assert not checkpoint.lost(range(4))
 
 
-@pytest.mark.parametrize("how", DAMAGES[:3])
-def test_a_folder_that_does_not_say_what_it_holds_is_not_trusted(folder: Path, how: str) -> None:
+@pytest.mark.parametrize("how", DAMAGES)
+def test_when_nothing_says_what_the_folder_holds_only_what_is_of_this_film_counts(folder: Path, how: str) -> None:
     with opened(folder) as checkpoint:
         make(checkpoint, 0, 1)
-    damage(folder / "film.json", how)
-    with opened(folder, {**FILM, "frames": [0, 21]}) as checkpoint:
-        assert checkpoint.done() == (0, None)
+    for identity, lost in (({**FILM, "frames": [0, 21]}, [0, 1]), (FILM, [])):
+        damage(folder / "film.json", how)
+        with opened(folder, identity) as checkpoint:
+            assert checkpoint.lost(range(2)) == lost
+            assert (checkpoint.before(2) == (0, None)) == bool(lost)
 
 
-def test_long_films_keep_few_states(folder: Path) -> None:
+def test_a_note_that_is_damaged_is_not_believed(folder: Path) -> None:
     with opened(folder) as checkpoint:
-        make(checkpoint, *range(9))
-    assert len(list(folder.glob("*.npy"))) == 2
+        checkpoint.keep(0, state(0), {"tile": 512})
+        assert checkpoint.noted(0) == {"tile": 512}
+    record = folder / "00000.json"
+    record.write_text(record.read_text().replace("512", "256"))
+    with opened(folder) as checkpoint:
+        assert checkpoint.noted(0) == {}
+        assert checkpoint.before(1) == (0, None)
+
+
+@pytest.mark.parametrize("count", [9, 16, 40, 100])
+def test_long_films_keep_a_bounded_number_of_states_evenly_and_the_last_two(folder: Path, count: int) -> None:
+    with opened(folder) as checkpoint:
+        make(checkpoint, *range(count))
+        kept = sorted(int(file.stem) for file in folder.glob("*.npy"))
+        assert len(kept) <= SPREAD + LATEST
+        assert kept[-2:] == [count - 2, count - 1]
+        assert max(b - a for a, b in pairwise([-1, *kept])) <= 2 * -(-count // SPREAD)
+        make(checkpoint, 5)  # again
+        assert sorted(int(file.stem) for file in folder.glob("*.npy")) == kept
 
 
 @pytest.mark.parametrize(
@@ -173,17 +203,17 @@ def test_another_film_is_refused_and_what_changed_is_named(folder: Path, now: di
     assert "--fresh" in str(refusal.value)
     assert str(refusal.value).count(" was ") == 1
     with opened(folder) as checkpoint:
-        assert checkpoint.done()[0] == 1
+        assert standing(checkpoint, 2) == 1
 
 
 def test_fresh_forgets_this_film_and_any_other(folder: Path) -> None:
     for identity in (FILM, {**FILM, "frames": [0, 21]}):
         with opened(folder, identity, fresh=True) as checkpoint:
-            assert checkpoint.done() == (0, None)
+            assert standing(checkpoint, 2) == 0
             assert not list(folder.glob("0*"))
             make(checkpoint, 0, 1)
     with opened(folder, {**FILM, "frames": [0, 21]}) as checkpoint:
-        assert checkpoint.done()[0] == 2
+        assert standing(checkpoint, 3) == 2
 
 
 def test_what_a_killed_run_was_writing_is_swept_away(folder: Path) -> None:
@@ -205,7 +235,7 @@ def test_nothing_is_left_of_a_finished_film(folder: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from render.film.checkpoint import Checkpoint
+from render.film.checkpoint import LATEST, SPREAD, Checkpoint
 with Checkpoint(Path(sys.argv[1]), {}, ".mp4", False):
     print("open", flush=True)
     sys.stdin.read()
@@ -238,7 +268,7 @@ def test_the_lock_of_a_dead_process_is_no_obstacle(folder: Path) -> None:
         first.wait()
         assert (folder / "lock").read_text() == str(first.pid)
         with opened(folder, {}) as checkpoint:
-            assert checkpoint.done() == (0, None)
+            assert standing(checkpoint, 2) == 0
             with pytest.raises(StorageError, match="in use"):
                 opened(folder, {})
 
@@ -297,7 +327,7 @@ def test_a_state_that_does_not_fit_on_the_disk_is_a_storage_error_with_a_reason(
                 checkpoint.keep(1, np.zeros((1, 3, 64, 64), np.float32))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert checkpoint.done()[0] == 1
+        assert standing(checkpoint, 2) == 1
         assert not list(folder.glob("*.tmp*"))
     assert not str(failure.value).endswith("None")
 
@@ -319,6 +349,6 @@ def test_a_folder_that_the_system_put_there_is_no_obstacle(folder: Path) -> None
     try:
         with opened(folder, fresh=True) as checkpoint:
             make(checkpoint, 0)
-            assert checkpoint.done()[0] == 1
+            assert standing(checkpoint, 2) == 1
     except RenderError as refusal:
         pytest.fail(f"refused: {refusal}")

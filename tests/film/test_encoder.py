@@ -240,10 +240,12 @@ def test_a_picture_of_a_sequence_says_what_it_carries(tmp_path: Path, name: str)
     form = form_of("png")
     work = tmp_path / "work"
     work.mkdir()
-    encoder.join([segment_of(lively(1, form), form, work / "0.pngs")], tmp_path / name, form, '{"scene": 1}', 12, work)
+    encoder.join(
+        [segment_of(lively(1, form), form, work / "0.pngs")], tmp_path / name, form, '{"scene": {"seed": 1}}', 12, work
+    )
     picture = encoder.numbered(tmp_path / name, 12)
     assert picture.exists()
-    assert encoder.carried(picture) == {"scene": 1}
+    assert encoder.carried(picture) == {"scene": {"seed": 1}}
 
 
 def test_frames_are_quantised_to_nearest_and_within_range() -> None:
@@ -289,10 +291,10 @@ def test_a_film_may_have_any_name(tmp_path: Path, name: str, pattern: str) -> No
     work = folder / f"{pattern}.parts"
     work.mkdir(parents=True)
     segments = [segment_of(lively(1, form), form, work / f"0000{n}{form.suffix}") for n in range(2)]
-    encoder.join(segments, folder / pattern, form, '{"scene": 1}', 0, work)
+    encoder.join(segments, folder / pattern, form, '{"scene": {"seed": 1}}', 0, work)
     shutil.rmtree(work)
     assert [path.name for path in sorted(folder.iterdir())] == (["00.png", "01.png"] if form.depth else ["film.mp4"])
-    assert encoder.carried(encoder.numbered(folder / pattern, 1)) == {"scene": 1}
+    assert encoder.carried(encoder.numbered(folder / pattern, 1)) == {"scene": {"seed": 1}}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from render import load, render
 from render.film import ffmpeg
 from render.film.files import sha256
-from render.production import Film, Progress
+from render.pieces import Progress
+from render.production import Film
 from tests.film import clips
 
 SCENE = """
@@ -30,9 +30,6 @@ DEEP = ("--output", SEQUENCE, "--set", "output.depth=16")
 CLIP, FOLLOWED = "clip.mp4", "followed.mp4"
 FOLLOWING = ("--output", FOLLOWED, "--set", f"source.video={CLIP}", "--set", "source.start=20")
 """Arguments for a film that follows the clip, past a cut, with its sound and under a moving camera."""
-
-Process = subprocess.Popen[str]
-Moment = Callable[[Process, Path], object]
 
 
 def make(

@@ -6,7 +6,7 @@ import pytest
 
 from render import load, render
 from render.errors import Interrupted
-from render.production import Progress
+from render.pieces import Progress
 
 SCENE = """
 size: [64, 48]

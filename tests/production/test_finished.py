@@ -14,7 +14,8 @@ import pytest
 from render.errors import Interrupted, RenderError, SceneError, StorageError, UsageError
 from render.film import encoder
 from render.film.files import sha256
-from render.production import Film, Progress
+from render.pieces import Progress
+from render.production import Film
 from tests.production.films import (
     FILM,
     FRAMES,

@@ -9,7 +9,7 @@ import pytest
 from render import load, render
 from render.dream import ascent
 from render.errors import Interrupted
-from render.production import Progress
+from render.pieces import Progress
 
 SCENE = """
 size: [320, 256]
