@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 # Before torch loads OpenMP: threads that wait sleep instead of spinning. Beside any other busy program a spinning
 # thread holds the core that the one it waits for needs, and a frame takes ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before OpenCV is loaded, which reads once how many pixels a picture may have, and ends the process where it finds
+# no number.
+if not re.fullmatch("[0-9]{1,18}", os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "")):
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(2**27)
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 __all__ = ["frames", "load", "render"]
 
 _HOMES = {"load": "render.api", "frames": "render.api", "render": "render.production"}

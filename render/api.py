@@ -17,6 +17,7 @@ from render.dream.ascent import OnStep, octaves
 from render.dream.networks import Network
 from render.errors import SceneError, StorageError, UsageError
 from render.film import clip, ffmpeg, sound, source
+from render.film.encoder import Format
 from render.machine import PRECISIONS, Machine
 from render.scene import document
 from render.scene.document import Document, Override
@@ -87,6 +88,13 @@ def settled(
     return replace(chosen, precision=known)
 
 
+def form(scene: Scene) -> Format:
+    """What the film's file is. Raises UsageError when the scene is not complete."""
+    if scene.size is None or scene.output.path is None or scene.output.codec is None:
+        raise UsageError("the scene is not complete; load() makes it so")
+    return Format(scene.output.codec, scene.fps, scene.size, scene.output.crf, scene.output.depth)
+
+
 def span(scene: Scene) -> tuple[int, int]:
     """The frames (first, one after last) that a scene is about: all, or those of the film that it was read from."""
     match (scene.film or {}).get("frames"):
@@ -119,12 +127,27 @@ def _tile(scene: Scene, network: Network) -> int | None:
         return scene.dream.tile
     if scene.dream.tile == "off" or scene.size is None:
         return None
-    names = {layer.layer or network.logits for layer in scene.layers}
+    names = _asked(scene, network)
     free = machine.free_memory(network.device)
     if network.device.type == "cpu":
         free = min(free, CACHED)
     size = (scene.size[1], scene.size[0])
     return tiles.fitting(size, [network.layers[name] for name in names], network.memory(names), free)
+
+
+def needed(scene: Scene, network: Network) -> float:
+    """Bytes that a gradient of the scene takes in the network's tiles; 0 when there can be none."""
+    assert scene.size is not None, "a complete scene knows its size"
+    names = _asked(scene, network)
+    if not tiles.can_be_cut([network.layers[name] for name in names]):
+        return 0
+    width, height = (min(side, network.tile or side) for side in scene.size)
+    return network.memory(names) * width * height
+
+
+def _asked(scene: Scene, network: Network) -> set[str]:
+    """The layers that a scene asks for."""
+    return {layer.layer or network.logits for layer in scene.layers}
 
 
 def unseen_octave(scene: Scene) -> str | None:
@@ -160,6 +183,9 @@ def _check_files(scene: Scene, written: Document) -> None:
             raise
         except StorageError as error:
             hint = "" if os.path.lexists(file) else document.neighbour(file)
+            if scene.film is not None:
+                key = ".".join(map(str, path))
+                hint = f"; the film was made from a file of that name, --set {key}=PATH says where it is"
             problems.append(str(written.problem(f"{error}{hint}", path)))
     if problems:
         raise StorageError("\n".join(problems))

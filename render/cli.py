@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
 import re
@@ -30,7 +31,7 @@ from render.errors import (
 )
 from render.progress import Display, counted, say
 
-COMMANDS = ("film", "check", "show", "schema", "networks", "layers", "classes", "atlas", "score")
+COMMANDS = ("film", "check", "show", "join", "schema", "networks", "layers", "classes", "atlas", "score")
 WIDEST = 1000
 
 app = typer.Typer(
@@ -110,14 +111,15 @@ def film(
 @app.command()
 @guarded
 def check(scene: SceneFile, sets: Sets = None, scale: Scale = 1.0) -> None:
-    """Find everything that is wrong with a scene, without rendering it."""
-    from render.api import load
+    """Find everything that is wrong with a scene, and with the machine for it, without rendering it."""
+    from render import api, preflight
 
-    loaded = load(scene, _overrides(sets, None), scale)
-    assert loaded.size is not None
-    width, height = loaded.size
+    loaded = api.load(scene, _overrides(sets, None), scale)
+    form = api.form(loaded)
     frames = f"{loaded.length} frame{'s' if loaded.length > 1 else ''}"
-    say(f"{scene} is right: {frames} of {width}x{height} at {loaded.fps} a second, to {loaded.output.path}")
+    size = f"{form.size[0]}x{form.size[1]}"
+    say(f"{scene} is right: {frames} of {size} at {loaded.fps} a second, to {loaded.output.path}")
+    say(preflight.plan(loaded))
 
 
 @app.command()
@@ -130,6 +132,22 @@ def show(
     from render import again
 
     say(json.dumps(again.carried(film), indent=1) if as_json else again.text(film).rstrip())
+
+
+@app.command()
+@guarded
+def join(
+    pieces: Annotated[list[Path], typer.Argument(help="Films of --frames of one scene.", metavar="PIECE…")],
+    output: Annotated[Path, typer.Option(help="The whole film's path.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is at that path.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Put films of a scene's --frames together, without encoding anything again."""
+    from render.join import join as put_together
+
+    made = put_together(pieces, output, overwrite)
+    if not quiet:
+        say(f"{made.path}: {made.frames} frames")
 
 
 @app.command()
@@ -273,6 +291,7 @@ def main() -> NoReturn:
         arguments = ["--help"]
     if arguments[0] not in (*COMMANDS, "--help", "-h"):
         arguments.insert(0, "film")
+    _open_streams()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     as_json = "--json" in arguments
@@ -286,6 +305,23 @@ def main() -> NoReturn:
             _report(True, UsageError.status, "the command line is wrong; standard error says how")
         raise
     sys.exit(0)
+
+
+def _open_streams() -> None:
+    """Standard input, output and error, where we were started without them; or the film's file might become one.
+
+    What cannot be written in the language of the terminal is written as escapes.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _say_table(heads: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
@@ -315,7 +351,7 @@ def _report(as_json: bool, status: int, message: str) -> NoReturn:
 def _check_command(arguments: list[str]) -> None:
     """A mistyped command would be taken for a scene; say so when no such file is there."""
     word = arguments[1] if arguments[0] == "film" and len(arguments) > 1 else ""
-    meant = closest(word, COMMANDS)
+    meant = None if word.startswith("-") else closest(word, COMMANDS)
     if meant and not Path(word).exists():
         raise UsageError(f"{shown(word)} is neither a command nor a scene file; did you mean '{meant}'?")
 

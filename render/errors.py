@@ -104,7 +104,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
-_NO_MEMORY = re.compile("out of memory|can't allocate memory|Insufficient memory|can't start new thread")
+_NO_MEMORY = re.compile(
+    "out of memory|can't allocate memory|Insufficient memory|bad_alloc|"
+    "could not create a primitive|can't start new thread"
+)
 LONGEST_QUOTE = 60
 MOST_SUGGESTED = 5
 

@@ -13,7 +13,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from render import api, loop
+from render import api, loop, machine
 from render.dream.ascent import OnStep
 from render.dream.networks import Network
 from render.errors import StorageError
@@ -74,7 +74,10 @@ class Maker:
     checkpoint: Checkpoint
     on_step: OnStep | None
     warn: Warn
-    _idle: bool = False
+
+    def __post_init__(self) -> None:
+        self._idle = False  # that it was told
+        self._tile = self.network.tile
 
     def made(self) -> Generator[Progress]:
         """Makes all that is lost, until all is there. Raises StorageError when the disk damages what is written."""
@@ -94,8 +97,9 @@ class Maker:
         number, state = self.checkpoint.before(run[0].number)
         lead = [replace(piece, kept=False) for piece in self.pieces[number : run[0].number]]
         canvas = None if state is None else torch.from_numpy(state).to(self.network.device)
-        if number:  # tiles may have been halved on the way
-            self.network.tile = api.tile(self.checkpoint.noted(number - 1), self.network.tile)
+        noted = self.checkpoint.noted(number - 1) if number else {}
+        self.network.tile = api.tile(noted, self._tile)  # tiles may have been halved on the way
+        self._fit()
         values: list[Tensor] = []
         objective: float | None = None
 
@@ -109,12 +113,26 @@ class Maker:
         start, last = pieces[0].frames.start, pieces[-1].frames.stop
         stream = loop.frames(self.scene, self.network, start, canvas, heard)
         with contextlib.closing(stream), Behind(partial(self._keep, pieces)) as behind:
+            tile = self.network.tile
             for index, picture, after in islice(stream, last - start):
                 behind.give((picture, after, self.network.tile))
+                if self.network.tile != tile:
+                    tile = self.network.tile
+                    self._tell_tiles()
                 if values:
                     objective = self._judged(torch.stack(values).tolist(), index)
                     values.clear()
                 yield Progress(index, first, self.pieces[-1].frames.stop, objective)
+
+    def _fit(self) -> None:
+        """Halves the tiles that the film had before, when the memory that is free today is too little for them: what
+        Linux ended for want of memory would be ended again."""
+        while api.needed(self.scene, self.network) > machine.free_memory(self.network.device):
+            self.network.halve_tile((self.form.size[1], self.form.size[0]))
+            self._tell_tiles()
+
+    def _tell_tiles(self) -> None:
+        self.warn(f"memory is short; from here on the picture is dreamed in tiles of {self.network.tile} pixels")
 
     def _keep(self, pieces: list[Piece], frames: Iterator[tuple[Tensor, Tensor, int | None]]) -> None:
         """Keeps each piece once its frames, (picture, canvas, side of the tiles), have come."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from render import machine, sources
+from render import api, machine, sources
+from render.dream import registry
 from render.errors import DiskFullError, MissingError, StorageError
 from render.film import ffmpeg, sound
 from render.film.checkpoint import LATEST, SPREAD
@@ -33,6 +34,23 @@ PIXEL = 120
 gradients, frames that wait."""
 
 
+def plan(scene: Scene) -> str:
+    """What a film takes, in a sentence. Raises RenderError for all that `render` would find before its first frame."""
+    form, span = api.form(scene), api.span(scene)
+    target = place(Path(str(scene.output.path)))
+    codecs(scene, form, span)
+    memory(scene, machine.choose().device)
+    heard: list[str] = []
+    space(scene, form, span, Path(f"{target}.parts"), heard.append)
+    film, needed = estimate(scene, form, span)
+    free = told_size(_room(target.parent))
+    told = f"the film will take about {told_size(film)}, {told_size(needed)} while it is made; {free} are free"
+    network = registry.blueprint(scene.network.name, scene.network.training).source
+    wanted = [None if scene.network.weights else network, sources.flow_source(scene)]
+    absent = sum(source.megabytes for source in wanted if source is not None and not source.here)
+    return told + (f"; weights of {absent:.0f} MB are not on this machine yet" if absent else "")
+
+
 def place(target: Path) -> Path:
     """Where the film will lie: the path, or what a symbolic link there points to.
 
@@ -41,7 +59,7 @@ def place(target: Path) -> Path:
     try:
         if target.is_symlink():
             target = target.resolve()
-        folder = next(folder for folder in target.parents if os.path.lexists(folder))
+        folder = _there(target.parent)
         is_folder = folder.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
         raise StorageError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from None
@@ -53,7 +71,8 @@ def place(target: Path) -> Path:
 
 
 def codecs(scene: Scene, form: Format, span: tuple[int, int]) -> None:
-    """Raises MissingError when this ffmpeg cannot write the film's pictures, or its sound."""
+    """Raises MissingError when there is no ffmpeg, or it cannot write the film's pictures, or its sound."""
+    ffmpeg.version()  # that it is one
     ffmpeg.require_encoder(CODECS[form.codec].encoder)
     heard = None if form.is_pictures else sources.heard(scene, *span)
     if heard is not None and not sound.is_copied(heard):
@@ -84,7 +103,7 @@ def estimate(scene: Scene, form: Format, span: tuple[int, int], folder: Path | N
     pictures = frames * width * height * BITS[form.codec] / 8 * finer * deeper
     if made := [] if folder is None else list(folder.glob(f"[0-9][0-9][0-9][0-9][0-9]{form.suffix}")):
         pictures = sum(file.stat().st_size for file in made) / len(made) * frames / scene.output.segment
-    heard = 0.0 if form.is_pictures else frames / float(form.fps) * SOUND
+    heard = 0 if form.is_pictures or sources.heard(scene, *span) is None else frames / float(form.fps) * SOUND
     states = min(-(-span[1] // scene.output.segment), SPREAD + LATEST + 1) * STATE * width * height
     film = round(pictures + heard)
     return film, 2 * film + states
@@ -117,10 +136,15 @@ def told_size(count: float) -> str:
     return f"{count / 1000**power:.3g} {('kB', 'MB', 'GB')[power - 1]}"
 
 
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+
+
 def _room(folder: Path) -> int:
     """Bytes that there are for a film: what is free, and what lies in its folder already."""
     try:
-        own = sum(file.stat().st_size for file in folder.iterdir())
-        return shutil.disk_usage(folder).free + own
+        own = sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
+        return shutil.disk_usage(_there(folder)).free + own
     except OSError as error:
         raise StorageError(f"cannot write in {folder}: {error.strerror}") from None

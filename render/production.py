@@ -18,7 +18,7 @@ from render.film.checkpoint import Checkpoint, forget, left
 from render.film.encoder import Format
 from render.film.files import storing
 from render.identity import identity, unlike
-from render.pieces import Maker, Piece, Progress, Warn, cut, lost
+from render.pieces import Maker, Piece, Progress, Warn, cut
 from render.scene.model import Scene
 
 
@@ -55,14 +55,12 @@ def render(
     without a bar. `watch` hears of every frame, `on_step` of every step, `warn` of what is no error, in a sentence.
     Raises RenderError of every kind; Interrupted on Ctrl-C.
     """
-    if scene.size is None or scene.output.path is None or scene.output.codec is None:
-        raise UsageError("the scene is not complete; load() makes it so")
+    form = api.form(scene)
     warn = warn or (lambda sentence: None)
     first, last = span = span or api.span(scene)
     if not 0 <= first < last <= scene.length:
         raise UsageError(f"frames {first}:{last} are not within the film, 0:{scene.length}")
-    target = preflight.place(Path(scene.output.path))
-    form = Format(scene.output.codec, scene.fps, scene.size, scene.output.crf, scene.output.depth)
+    target = preflight.place(Path(str(scene.output.path)))
     preflight.codecs(scene, form, span)
     folder = Path(f"{target}.parts")
     before = _before(scene, folder, encoder.numbered(target, first) if form.is_pictures else target, overwrite, fresh)
@@ -76,16 +74,16 @@ def render(
     # A picture of a sequence is the same whichever frames are made with it.
     carried = {key: value for key, value in known.items() if not form.is_pictures or key != "frames"}
     stands = _stands(scene, target, form, range(*span), carried, overwrite)
-    film = Film(target, last - first, scene.fps, scene.size, made=not stands)
+    film = Film(target, last - first, scene.fps, form.size, made=not stands)
     if stands:
         forget(folder, known, form.suffix)
         return film
     if scene.film is not None and (changes := "; ".join(unlike(scene.film, known))):
         warn(f"the film may come out otherwise than it was: {changes}")
+    preflight.space(scene, form, span, folder, warn)
     pieces = cut(first, last, scene.output.segment)
     try:
         with Checkpoint(folder, known, form.suffix, fresh) as checkpoint:
-            preflight.space(scene, form, span, checkpoint.folder, warn)
             try:
                 maker = Maker(scene, network, form, pieces, checkpoint, on_step, warn)
                 with contextlib.closing(maker.made()) as made:
@@ -120,8 +118,9 @@ def _stands(scene: Scene, target: Path, form: Format, frames: range, carried: di
     with storing(target):
         there = [file for file in files if file.exists()]
     for file in there:
-        if file.is_dir():
-            raise StorageError(f"{file} is a folder, the film cannot be written there")
+        if not file.is_file():
+            kind = "a folder" if file.is_dir() else "no file"
+            raise StorageError(f"{file} is {kind}, the film cannot be written there")
         if any(file.samefile(read) for read in sources.files(scene)):
             raise UsageError(f"{file} is what the film is made from; --output names another path")
     for file in there if not overwrite else []:
@@ -133,6 +132,8 @@ def _stands(scene: Scene, target: Path, form: Format, frames: range, carried: di
 
 
 def _carried(file: Path) -> dict[str, Any] | None:
+    if not file.is_file():  # else it may have no end
+        return None
     try:
         return encoder.carried(file)
     except ffmpeg.KilledError:
@@ -142,8 +143,8 @@ def _carried(file: Path) -> dict[str, Any] | None:
 
 
 def _how_to_go_on(checkpoint: Checkpoint, pieces: list[Piece], fresh: bool) -> str:
-    missing = {piece.number for piece in lost(pieces, checkpoint)}
-    safe = sum(len(piece.frames) for piece in pieces if piece.kept and piece.number not in missing)
-    total = sum(len(piece.frames) for piece in pieces if piece.kept)
+    kept = [piece for piece in pieces if piece.kept]
+    safe = sum(len(piece.frames) for piece in kept if checkpoint.recorded(piece.number))
+    total = sum(len(piece.frames) for piece in kept)
     again = "the same command" + " without --fresh" * fresh
     return f"stopped; {safe} of {total} frames are safe in {checkpoint.folder}, {again} goes on from there"

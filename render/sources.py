@@ -119,9 +119,15 @@ def flow_weights(scene: Scene, quiet: bool = False) -> Path | None:
 
     None when none is needed. Raises MissingError when they cannot be fetched.
     """
+    published = flow_source(scene)
+    return None if published is None else published.fetched(quiet)
+
+
+def flow_source(scene: Scene) -> weights.Source | None:
+    """Where the weights of the network that finds the flow come from, None when none is needed."""
     match scene.follow and scene.follow.flow:
         case "raft_small" | "raft_large" as name:
-            return weights.published(name, flow.trained(name), "follow.flow: dis needs no download").fetched(quiet)
+            return weights.published(name, flow.trained(name), "follow.flow: dis needs no download")
     return None
 
 

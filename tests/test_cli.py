@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -142,7 +143,10 @@ def test_scale_shrinks_the_film(call: Any) -> None:
 
 def test_a_scene_is_checked_without_being_rendered(call: Any, folder: Path) -> None:
     right = call("check", "s.yaml", "--set", "duration=10s", "--set", "fps=29.97")
-    assert right == Ended(0, "s.yaml is right: 300 frames of 32x32 at 30000/1001 a second, to s.mp4\n", "")
+    assert (right.status, right.err) == (0, "")
+    first, second = right.out.splitlines()
+    assert first == "s.yaml is right: 300 frames of 32x32 at 30000/1001 a second, to s.mp4"
+    assert re.fullmatch(r"the film will take about 34\.6 kB, 155 kB while it is made; [0-9.]+ [MG]B are free", second)
     wrong = call("check", "s.yaml", "--set", "camera.zom=1", "--set", "fps=x")
     assert (wrong.status, wrong.out) == (2, "")
     assert "did you mean 'zoom'?" in wrong.err
@@ -285,7 +289,14 @@ def test_a_mistake_is_a_message_and_a_status_never_a_traceback(arguments: list[s
 @pytest.mark.parametrize("name", ["50%.yaml", "a%d.yaml", "no suffix", "ü.YAML"])
 def test_a_scene_file_may_have_any_name(name: str, call: Any, folder: Path) -> None:
     (folder / name).write_text(SCENE)
-    assert call("check", name, "--set", "output.codec=png").status == 0
+    assert call("check", name, "--set", "output.codec=h265").status == 0
+
+
+def test_a_check_finds_what_the_machine_lacks_too(call: Any, folder: Path) -> None:
+    absent = call("check", "s.yaml", "--set", "network=vgg16", "--set", "layers=[{layer: features.3}]")
+    assert "; weights of 528 MB are not on this machine yet" in absent.out
+    in_the_way = call("check", "s.yaml", "--set", "output.path=s.yaml/a.mp4")
+    assert (in_the_way.status, in_the_way.err) == (4, "render: cannot write in s.yaml: it is not a folder\n")
 
 
 @pytest.mark.parametrize("jitter", ["4" + " + t" * 60, "-" * 64 + "4"])

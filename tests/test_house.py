@@ -120,6 +120,18 @@ def test_the_scene_of_the_readme_is_right(tmp_path: Path) -> None:
     assert len(load(tmp_path / "wishes.yaml").layers) == 7
 
 
+def test_every_promise_of_the_readme_names_tests_that_there_are() -> None:
+    (promises,) = re.findall(r"^## Promises\n(.*?)^## ", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    rows = [line.split("|")[3] for line in promises.splitlines() if line.startswith("| ")][2:]
+    for row in rows:
+        folder = "tests/production"
+        named = re.findall(r"`([\w./]*test_\w+\.py)`", row)
+        assert named, row
+        for name in named:  # one without a folder is beside the one before it
+            folder = str(Path(name).parent) if "/" in name else folder
+            assert (ROOT / folder / Path(name).name).is_file(), row
+
+
 def test_the_api_is_three_names() -> None:
     assert sorted(render.__all__) == ["frames", "load", "render"]
     assert all(callable(getattr(render, name)) for name in render.__all__)

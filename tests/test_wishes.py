@@ -116,10 +116,7 @@ def test_a_guide_is_found_beside_the_scene(
     [
         ("layers.0.guide=cofee.png", ["--set:1:16: cannot read the picture cofee.png", "did you mean 'coffee.png'?"]),
         ("layers.0.mask=scene.yaml", ["--set:1:15: scene.yaml is not a picture that can be read"]),
-        (
-            "layers.0.guide=cut.png",
-            ["--set:1:16: cut.png is not a picture that can be read, or damaged; save it again as PNG"],
-        ),
+        ("layers.0.guide=cut.png", ["--set:1:16: cut.png is cut off, its end is missing; copy it again"]),
         ("source={image: nothing.png}", ["--set:1:16: cannot read the picture nothing.png: No such file"]),
         (
             "network={name: efficientnet_lite0, weights: wights.pth}",

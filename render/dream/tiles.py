@@ -99,6 +99,11 @@ def fitting(size: tuple[int, int], layers: Collection[Layer], pixel: float, free
     return max(int(math.sqrt(room)) // ROUNDED * ROUNDED, SMALLEST)
 
 
+def can_be_cut(layers: Collection[Layer]) -> bool:
+    """Whether there are places that each see a part of the picture only."""
+    return bool(_bounds(layers)[0])
+
+
 def _bounds(layers: Collection[Layer]) -> tuple[list[int], list[int]]:
     """Strides and receptive fields; none when some layer has no places, or sees all of the picture."""
     strides = [layer.stride for layer in layers if layer.stride is not None]

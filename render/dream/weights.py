@@ -6,8 +6,11 @@ import contextlib
 import hashlib
 import io
 import pickle
+import pickletools
 import socket
+import struct
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from functools import partial
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from ssl import SSLError
+from typing import IO
 from urllib.error import URLError
 from urllib.parse import urlparse
 
@@ -23,12 +27,22 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from render.dream.efficientnet_lite import Variant, renamed
-from render.errors import MissingError, StorageError
+from render.errors import MissingError, StorageError, shown
 
 State = Mapping[str, Tensor]
 
 AUXILIARY = ("aux1", "aux2", "AuxLogits")
 """Classifiers of googlenet and inception_v3 that only training uses; published files have them, saved networks not."""
+
+ARCHIVE, LEGACY = b"PK\3\4", pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
+"""How a file of torch.save begins, and one of before 1.6."""
+LEGACY_PICKLES = 4
+"""After its beginning, and before the numbers: the protocol, the machine, the objects, and their storages' names."""
+EATERS = ("__builtin__ bytearray", "builtins bytearray", "_codecs encode")
+"""What torch lets a pickle call, and takes as much memory or time as the pickle says."""
+MOST_OBJECTS = 2**21
+"""In a pickle, counted again wherever they are used again; a network of a thousand tensors has 50,000."""
+FAULTS_TOLD = 5
 
 SILENCE = 30.0
 """Seconds without a byte after which a download is given up."""
@@ -90,14 +104,15 @@ def fitting(model: nn.Module, source: Source, file: Path) -> State:
     state = source.renamed(read(file))
     own = model.state_dict()
     faults = [f"{key} is missing" for key in own.keys() - state.keys() if not key.endswith("num_batches_tracked")]
-    faults += [f"{key} is not the network's" for key in state.keys() - own.keys()]
+    faults += [f"{shown(key)[1:-1]} is not the network's" for key in state.keys() - own.keys()]
     faults += [
         f"{key} is {_shape(state[key])}, not {_shape(own[key])}"
         for key in own.keys() & state.keys()
-        if state[key].shape != own[key].shape
+        if state[key].shape != own[key].shape or state[key].is_floating_point() < own[key].is_floating_point()
     ]
     if faults:
-        raise StorageError(f"{file} holds weights of another network: {'; '.join(sorted(faults))}")
+        told = [*sorted(faults)[:FAULTS_TOLD], *[f"and {len(faults) - FAULTS_TOLD} more"] * (len(faults) > FAULTS_TOLD)]
+        raise StorageError(f"{file} holds weights of another network: {'; '.join(told)}")
     counted = {key: torch.tensor(0) for key in own.keys() - state.keys()}
     return {**state, **counted}
 
@@ -109,11 +124,12 @@ def read(file: Path) -> dict[str, Tensor]:
     """
     with _reading(file), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a file that may be a pickle of something else
-        found = torch.load(file, map_location="cpu", weights_only=True, mmap=_can_be_mapped(file))
+        # A zip archive's tensors need not be copied.
+        found = torch.load(file, map_location="cpu", weights_only=True, mmap=_is_archive(file))
     for key in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    if not (isinstance(found, dict) and found and all(isinstance(value, Tensor) for value in found.values())):
+    if not (isinstance(found, dict) and found and all(_is_plain(value) for value in found.values())):
         raise StorageError(f"{file} holds no state dict; torch.save(model.state_dict(), …) writes one")
     return {str(key).removeprefix("module."): value for key, value in found.items()}
 
@@ -128,20 +144,81 @@ def count(state: State) -> int:
 def _reading(file: Path) -> Iterator[None]:
     """Errors of reading a weights' file as ours."""
     try:
+        if file.exists() and not file.is_file():
+            raise StorageError(f"cannot read the weights {file}: {'a folder' if file.is_dir() else 'no file'}")
         yield
     except OSError as error:
         raise StorageError(f"cannot read the weights {file}: {error.strerror}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AttributeError, TypeError, ValueError):
+    except (
+        pickle.UnpicklingError, zipfile.BadZipFile, struct.error, RuntimeError, EOFError, LookupError, AttributeError,
+        TypeError, ValueError, ArithmeticError, AssertionError, MemoryError,
+    ):  # fmt: skip
         raise StorageError(
             f"{file} is not a file of weights, damaged, or holds what would have to be executed; "
             "torch.save(model.state_dict(), …) writes one"
         ) from None
 
 
-def _can_be_mapped(file: Path) -> bool:
-    """Files of torch.save since 1.6 are zip archives, whose tensors need not be copied."""
+def _is_archive(file: Path) -> bool:
+    """Whether a file is a zip archive, which it is since torch 1.6. Raises ValueError, and what parsers raise, for what
+    is no file of torch.save, or would take more memory or time than it has bytes for."""
     with file.open("rb") as stream:
-        return stream.read(2) == b"PK"
+        head = stream.read(len(LEGACY))
+        if head == LEGACY:
+            for _ in range(LEGACY_PICKLES):
+                _check(stream)
+            return False
+        if not head.startswith(ARCHIVE):
+            raise ValueError("neither of the two")
+        with zipfile.ZipFile(stream) as archive:
+            sizes = {entry.filename.casefold(): entry.file_size for entry in archive.infolist()}
+            if len(sizes) < len(archive.infolist()) or sum(sizes.values()) > file.stat().st_size:
+                raise ValueError("an entry that is there twice, or larger than the file")
+            (pickled,) = (name for name in archive.namelist() if name.casefold().endswith("/data.pkl"))
+            with archive.open(pickled) as objects:
+                _check(objects)
+        return True
+
+
+def _check(stream: IO[bytes]) -> None:
+    """Raises ValueError for a pickle that would not be done soon. It is read, and nothing of it is executed.
+
+    An object is as large as all that it is made of. A tuple of the same tuple twice, and so on, is soon larger than
+    any memory, and to find its hash takes for ever.
+    """
+    stack: list[int] = []
+    marks: list[int] = []
+    memo: dict[object, int] = {}
+    total = 0
+    for step, argument, _ in pickletools.genops(stream):
+        if argument in EATERS or (isinstance(argument, int) and argument.bit_length() > 64):
+            raise ValueError(f"{argument} is not what weights are made of")
+        if step.name == "MARK":
+            marks.append(len(stack))
+        elif step.name.endswith("PUT"):
+            memo[argument] = stack[-1]
+        elif step.name.endswith("GET"):
+            stack.append(memo[argument])
+        else:
+            taken = len(step.stack_before)
+            start = marks.pop() - (taken - 2) if pickletools.markobject in step.stack_before else len(stack) - taken
+            size = 1 + sum(stack[start:])
+            del stack[start:]
+            changed = step.stack_after in ([pickletools.pylist], [pickletools.pydict])
+            stack += [1 if changed else size] * len(step.stack_after)
+            total += size
+        if total > MOST_OBJECTS:
+            raise ValueError(f"more than {MOST_OBJECTS} objects")
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor of numbers that are all there."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_complex() or value.is_quantized)
+    )
 
 
 def _without_auxiliary(state: State) -> State:
@@ -177,4 +254,5 @@ def _download(name: str, trained: WeightsEnum, file: Path, otherwise: str, quiet
 
 
 def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "a number"
+    sides = "x".join(map(str, tensor.shape)) or "a number"
+    return sides if tensor.is_floating_point() else f"{sides} of {tensor.dtype}"

@@ -73,6 +73,10 @@ class Checkpoint:
         """Which of these segments are not there, or damaged."""
         return [number for number in numbers if not self._is_whole(number)]
 
+    def recorded(self, number: int) -> bool:
+        """Whether a segment was kept; that takes no time, but says nothing of what has become of it."""
+        return bool(self._record(number))
+
     def before(self, number: int) -> tuple[int, NDArray[np.float32] | None]:
         """The last segment up to this one that can be begun, and the canvas before it (None at the film's start)."""
         for start in range(number, 0, -1):

@@ -115,23 +115,37 @@ def _decoded(
     clip: Clip, size: tuple[int, int], fps: Fraction, count: int, fit: Fit, start: int, skip: int
 ) -> Iterator[Tensor]:
     width, height = size
+    if fit == "cover":
+        source.covering(clip.path, clip.size, size)  # for its errors
     how = f"in_color_matrix={clip.matrix}:out_range=pc:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
     begin = clip.begin + start / fps
-    filters = (
-        f"fps={fps}:start_time={float(begin):.6f}:round=near,tpad=stop=-1:stop_mode=clone,"
-        f"trim=start_frame={skip},{media.SQUARE},{_FITS[fit].format(w=width, h=height, how=how)},format=rgb48le"
-    )
+    end = begin + (skip + count + 1) / fps
     pictures = media.probe(clip.path, "clip").pictures
     assert pictures is not None, "a clip has pictures"
-    first = pictures.seek(begin)
+    first, _ = pictures.seek(begin)
     seek = ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{first:.6f}"] if first > 0 else []
+    _, near = pictures.seek(begin + (skip - 1) / fps)
+    filters = (
+        *([f"trim=start={near - 1 / fps:.6f}"] if near > 0 else []),
+        media.SQUARE,
+        _FITS[fit].format(w=width, h=height, how=how),
+        "format=rgb48le",
+        # Frames are repeated after they were scaled, as ffmpeg makes all repetitions of one before it hands on the
+        # first; and not until a next that comes after the film's end, be it years.
+        f"setpts='min(PTS,ceil({float(end):.6f}/TB))'",
+        f"fps={fps}:start_time={float(begin):.6f}:round=near",
+        "tpad=stop=-1:stop_mode=clone",
+        f"trim=start_frame={skip}",
+    )
     command = [
         *ffmpeg.QUIET, "-copyts", *seek, *ffmpeg.opened(clip.path),
-        "-map", "0:V:0", "-vf", filters, "-fps_mode", "passthrough", "-frames:v", str(count), "-f", "rawvideo", "-",
+        "-map", "0:V:0", "-vf", ",".join(filters), "-fps_mode", "passthrough", "-frames:v", str(count),
+        "-f", "rawvideo", "-",
     ]  # fmt: skip
     with ffmpeg.Reader(command) as reader:
         for index in range(count):
-            raw = reader.read(6 * width * height)
+            with media.decoding(clip.path):
+                raw = reader.read(6 * width * height)
             if raw is None:
                 raise StorageError(f"{clip.path} has no frame at {float((start + skip + index) / fps):g} s")
             pixels = np.frombuffer(raw, np.dtype("<u2")).reshape(height, width, 3)

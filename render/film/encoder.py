@@ -42,6 +42,7 @@ class Codec:
     suffix: str
 
 
+# x265 searches for the weights of P-frames in several threads at once, and finds others each time; so weightp=0.
 CODECS = {
     "h264": Codec(
         "libx264",
@@ -52,7 +53,7 @@ CODECS = {
     ),
     "h265": Codec(
         "libx265",
-        ("-preset", "medium", "-x265-params", "log-level=error:frame-threads=2", "-tag:v", "hvc1"),
+        ("-preset", "medium", "-x265-params", "log-level=error:frame-threads=2:weightp=0", "-tag:v", "hvc1"),
         "rgb24",
         "yuv420p",
         ".mp4",
@@ -61,6 +62,8 @@ CODECS = {
     "png": Codec("png", (), "rgb24", "rgb24", ".pngs"),
     "jpg": Codec("mjpeg", ("-q:v", "2", "-flags", "+bitexact"), "rgb24", "yuvj444p", ".jpgs"),
 }
+HEAD = 2**24
+"""Bytes of a picture's file that its comment is looked for in; it comes first."""
 PICTURES = ("png", "jpg")
 """Codecs whose film is a picture for each frame."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -187,7 +190,10 @@ def comment_of(path: Path) -> str | None:
     """The comment that a film or picture carries, or None. Raises StorageError when it cannot be read."""
     if path.suffix.lower() in PICTURE_SUFFIXES:
         try:
-            return pictures.comment_of(path.read_bytes())
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise StorageError(f"{path} is not a file")
+            with path.open("rb") as file:
+                return pictures.comment_of(file.read(HEAD))
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from None
     printed = ffmpeg.run(*ffmpeg.QUIET, *ffmpeg.opened(path), "-f", "ffmetadata", "-")

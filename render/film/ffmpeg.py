@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from threading import Thread
 from typing import IO, Self
@@ -15,23 +16,30 @@ from typing import IO, Self
 import imageio_ffmpeg
 
 from render.errors import DiskFullError, MissingError, RenderError, StorageError
+from render.film.pictures import most_pixels
 
 QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error", "-y")
-LOCAL_ONLY = ("-protocol_whitelist", "file,pipe")
+LOCAL_ONLY = ("-protocol_whitelist", "file")
 """Goes before each `-i`: whatever a file says, ffmpeg opens local files only."""
 KEPT = 2**16
 """Bytes that are kept of the beginning of what ffmpeg says, and of its end."""
 LISTS = (
-    "avisynth", "concat", "dash", "hls", "image2", "imf", "rtp", "rtsp", "sdp", "vapoursynth", "webm_dash_manifest",
+    "avisynth", "concat", "dash", "dvdvideo", "hls", "image2", "imf", "mlv", "rtp", "rtsp", "sap", "sdp", "svg_pipe",
+    "vapoursynth", "vobsub", "webm_dash_manifest",
 )  # fmt: skip
-"""What ffmpeg reads that names other files, or is a program."""
+"""What ffmpeg reads that names other files, has parts in other files, or is a program."""
+MOST_PIXELS = 2**31 - 1
+"""More than which ffmpeg cannot be told to allow."""
+ROOM, WIDEST_PIXEL = 2**28, 8
+"""Bytes, in all and of each pixel, that may be asked for at once, be it for a picture or for a list of frames."""
 
 
 @lru_cache(maxsize=1)
 def binary() -> str:
     """The ffmpeg that imageio-ffmpeg ships, or that IMAGEIO_FFMPEG_EXE names. Raises MissingError."""
-    try:
-        found = str(imageio_ffmpeg.get_ffmpeg_exe())
+    shipped = [str(file) for file in files("imageio_ffmpeg.binaries").iterdir() if file.name.startswith("ffmpeg-")]
+    try:  # imageio-ffmpeg itself tries each by running it, and takes another when somebody ends just that
+        found = os.environ.get("IMAGEIO_FFMPEG_EXE") or next(iter(shipped), None) or imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError:
         raise MissingError("ffmpeg is missing: pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE") from None
     return str(Path(found).absolute()) if os.sep in found else found
@@ -39,7 +47,9 @@ def binary() -> str:
 
 def opened(path: Path) -> tuple[str, ...]:
     """The arguments that open a file for reading, by whatever name, and nothing else that it may point to."""
-    return (*LOCAL_ONLY, "-format_whitelist", _containers(), "-i", f"file:{path.absolute()}")
+    pixels = min(most_pixels(), MOST_PIXELS)
+    limits = ("-max_pixels", str(pixels), "-max_alloc", str(ROOM + WIDEST_PIXEL * pixels))
+    return (*LOCAL_ONLY, "-format_whitelist", _containers(), *limits, "-i", f"file:{path.absolute()}")
 
 
 @lru_cache(maxsize=1)

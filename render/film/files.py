@@ -55,6 +55,8 @@ def write(target: Path, data: bytes, folder: Path | None = None) -> None:
 def sha256(path: Path) -> str:
     """The checksum of a file's bytes. Raises StorageError."""
     try:
+        if path.exists() and not path.is_file():  # a pipe, or a device without an end
+            raise StorageError(f"{path} is not a file")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -14,14 +16,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from render.errors import StorageError
-from render.film import ffmpeg
+from render.errors import DiskFullError, StorageError
+from render.film import ffmpeg, pictures
 
 SQUARE = "scale=w='if(eq(sar,1),iw,max(1,round(iw*sar)))':h=ih,setsar=1"
 """A filter that makes pixels square."""
 NO_TIME = -(2**63)
 KEY, CORRUPT, DISCARDED = 1, 2, 4
 """Flags of a packet."""
+COARSE = 100
+"""Seconds; a clock that ticks more slowly tells nothing, and a frame of it would stand for hours."""
 STALLED = 4
 """Packets that may be decoded at the time of the one before; of more, the clock has jumped."""
 GAP = 1.5
@@ -33,6 +37,8 @@ LISTED = frozenset({"mov", "matroska"})
 """Containers that list where their frames are, so that one can be sought."""
 BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"free", b"skip", b"wide", b"uuid", b"udta")
 """Of an MP4, at its top level."""
+MOST_BOXES = 2**20
+"""That are looked at: of a film in fragments, two a second."""
 MATRICES = "bt709|bt470bg|smpte170m|smpte240m|bt2020nc|bt2020c"
 UNKNOWN_MATRICES = r"ycgco[^/,)]*|ictcp|ipt-c2|chroma-derived[^/,)]*|smpte2085"
 """What ffmpeg calls the ways of storing colours, those that its scaler knows, and those that it does not."""
@@ -41,6 +47,7 @@ UNKNOWN_MATRICES = r"ycgco[^/,)]*|ictcp|ipt-c2|chroma-derived[^/,)]*|smpte2085"
 _HEAD = re.compile(r"#(\w+) (\d): (.*)")
 _PACKET = re.compile(r"(\d), *(-?\d+), *(-?\d+), *(\d+), *\d+, *0x[0-9a-f]+(?:, F=(0x[0-9A-F]+))?")
 _CUT_OFF = re.compile(r"partial file|ended prematurely|moov atom not found")
+_TOO_LARGE = re.compile(r"exceeds specified max pixel count")
 
 
 @dataclass(frozen=True)
@@ -65,10 +72,11 @@ class Pictures(Stream):
     """Of each frame that decoding can begin with, when it is decoded and when it is shown, in seconds, Nx2; of none
     where the container has no list of them to seek by."""
 
-    def seek(self, time: Fraction) -> float:
-        """Where to seek so that all that is shown from a time on is decoded: seconds, or minus infinity."""
+    def seek(self, time: Fraction) -> tuple[float, float]:
+        """Where to seek so that all that is shown from a time on is decoded, and when the frame that is there is shown:
+        seconds, or minus infinity."""
         before = self.keys[self.keys[:, 1] <= float(time)]
-        return float(before[-1, 0]) if len(before) else -math.inf
+        return (float(before[-1, 0]), float(before[-1, 1])) if len(before) else (-math.inf, -math.inf)
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,22 @@ def probe(path: Path, what: Literal["clip", "sound"]) -> Media:
         raise StorageError(f"cannot read the {what} {path}: {error.strerror}") from None
     except _CutOffError:
         raise StorageError(f"{path} is cut off, its end is missing; copy it again") from None
+    except _TooLargeError:
+        limit = f"{pictures.most_pixels()} pixels; make it smaller, or set {pictures.PIXELS} to allow more"
+        raise StorageError(f"{path} has pictures of more than {limit}") from None
     except _UnreadableError:
         raise StorageError(f"{path} is not a {what} that can be read") from None
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Errors of the block, which decodes a file, name it."""
+    try:
+        yield
+    except (ffmpeg.KilledError, DiskFullError):
+        raise
+    except StorageError as error:
+        raise StorageError(f"{path} cannot be decoded: {error}") from None
 
 
 class _UnreadableError(Exception):
@@ -107,6 +129,10 @@ class _UnreadableError(Exception):
 
 class _CutOffError(Exception):
     """What is not whole."""
+
+
+class _TooLargeError(Exception):
+    """What has more pixels than are decoded."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +188,9 @@ def _ends_within(path: Path, size: int) -> bool:
             length = int.from_bytes(head[4:8], "little")
             return length in (0, 0xFFFFFFFF) or length + 8 <= size
         place = 0
-        while place < size and head[4:8] in BOXES:
+        for _ in range(MOST_BOXES):
+            if place >= size or head[4:8] not in BOXES:
+                break
             length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
             place += length or size - place
             file.seek(min(place, size))
@@ -176,6 +204,8 @@ def _pictures(path: Path, track: _Track, told: str) -> Pictures | None:
     matrix = re.search(rf"[(, ]({MATRICES})[/,)]", said)
     if unknown := re.search(rf"[(, ]({UNKNOWN_MATRICES})[/,)]", said):
         raise StorageError(f"{path} stores its colours as {unknown[1]}, which is not read; convert it to BT.709")
+    if track.tick > COARSE:
+        raise StorageError(f"the clock of {path} ticks every {float(track.tick):g} s; convert it to .mkv")
     decoded = _first(path, "video", "-map", "0:V:0", "-vf", SQUARE, "-frames:v", "1", "-c:v", "rawvideo")
     if decoded is None:
         return None
@@ -215,8 +245,9 @@ def _listed(path: Path, *arguments: str) -> tuple[dict[str, _Track], str]:
     command = ["-hide_banner", "-nostdin", "-nostats", "-copyts", *ffmpeg.opened(path), *arguments]
     heads: dict[str, dict[str, str]] = {}
     packets: dict[str, array[int]] = {}
+    reader = ffmpeg.Reader([*command, "-f", "framecrc", "-"])
     try:
-        with ffmpeg.Reader([*command, "-f", "framecrc", "-"]) as reader:
+        with reader:
             for line in reader.lines():
                 if head := _HEAD.match(line):
                     heads.setdefault(head[2], {})[head[1]] = head[3]
@@ -225,13 +256,14 @@ def _listed(path: Path, *arguments: str) -> tuple[dict[str, _Track], str]:
                     decoded, shown, duration = (int(time) for time in times)
                     time = decoded if shown == NO_TIME else shown
                     packets.setdefault(index, array("q")).extend((time, duration, int(flags or "0x1", 16), decoded))
-            told = reader.said()
     except ffmpeg.KilledError:
         raise
     except StorageError as error:
+        if _TOO_LARGE.search(reader.said()):
+            raise _TooLargeError from None
         raise (_CutOffError if _CUT_OFF.search(str(error)) else _UnreadableError) from None
     tables = {index: np.frombuffer(listed, np.int64).reshape(-1, 4) for index, listed in packets.items()}
-    return {heads[index]["media_type"]: _Track(heads[index], table) for index, table in tables.items()}, told
+    return {heads[index]["media_type"]: _Track(heads[index], table) for index, table in tables.items()}, reader.said()
 
 
 def _rate(track: _Track, said: str) -> Fraction:

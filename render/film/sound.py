@@ -80,8 +80,9 @@ def track(heard: Heard, work: Path, suffix: str) -> Path:
             f"aresample=async=1:first_pts=0,apad=whole_dur={seconds},atrim=end={seconds}"
         )
         how = ["-af", exact, "-c:a", *ENCODED[suffix], "-flags:a", "+bitexact"]
-    ffmpeg.run(
-        *ffmpeg.QUIET, "-copyts", *ffmpeg.opened(heard.sound.path),
-        "-map", "0:a:0", "-map_metadata", "-1", *how, "-fflags", "+bitexact", str(target.absolute()),
-    )  # fmt: skip
+    with media.decoding(heard.sound.path):
+        ffmpeg.run(
+            *ffmpeg.QUIET, "-copyts", *ffmpeg.opened(heard.sound.path),
+            "-map", "0:a:0", "-map_metadata", "-1", *how, "-fflags", "+bitexact", str(target.absolute()),
+        )  # fmt: skip
     return target

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from render.errors import StorageError
+from render.errors import StorageError, is_out_of_memory
+from render.film import pictures
 
 Picture = NDArray[np.float32]
 """HxWx3 RGB in [0, 1]."""
@@ -48,12 +49,12 @@ def picture(path: Path, size: tuple[int, int], fit: Fit = "cover") -> Tensor:
     image = _read(path)
     if fit == "stretch":
         return _tensor(_resized(image, size))
-    return _tensor(_covering(image, size) if fit == "cover" else _contained(image, size))
+    return _tensor(_covered(path, image, size) if fit == "cover" else _contained(image, size))
 
 
 def mask(path: Path, size: tuple[int, int]) -> Tensor:
     """A picture's brightness (ITU-R BT.601), 1x1xHxW in [0, 1], laid over the size as `picture` does."""
-    grey = cv2.cvtColor(_covering(_read(path), size), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(_covered(path, _read(path), size), cv2.COLOR_RGB2GRAY)
     return _tensor(grey[..., None].astype(np.float32))
 
 
@@ -75,14 +76,25 @@ def picture_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def _covering(image: Picture, size: tuple[int, int]) -> Picture:
-    """The middle of a picture, scaled to cover (width, height)."""
+def covering(path: Path, own: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) that a picture of its own size is scaled to, to cover a size.
+
+    Raises StorageError when more pixels would be cut off from it than a picture may have.
+    """
+    scale = max(size[0] / own[0], size[1] / own[1])
+    width, height = max(size[0], round(own[0] * scale)), max(size[1], round(own[1] * scale))
+    if width * height - size[0] * size[1] > pictures.most_pixels():
+        shape, film = ("x".join(map(str, sides)) for sides in (own, size))
+        raise StorageError(f"{path} is {shape}, too long a shape to cover {film}; cut it to one that is nearer")
+    return width, height
+
+
+def _covered(path: Path, image: Picture, size: tuple[int, int]) -> Picture:
+    """The middle of a picture, scaled to cover (width, height). Raises StorageError."""
     width, height = size
-    scale = max(width / image.shape[1], height / image.shape[0])
     spare = (image.shape[1] - width, image.shape[0] - height)
     if not all(pixels in (0, 1) for pixels in spare):  # one pixel too many, of an odd side, is cut off
-        sides = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
-        image = _resized(image, sides)
+        image = _resized(image, covering(path, (image.shape[1], image.shape[0]), size))
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]
 
@@ -107,19 +119,39 @@ def _resized(image: Picture, sides: tuple[int, int]) -> Picture:
 
 def _read(path: Path) -> Picture:
     """Any picture that OpenCV reads, 8 or 16 bit or float; alpha is left out, a rotation in its EXIF obeyed."""
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise StorageError(f"cannot read the picture {path}: {error.strerror}") from None
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a picture, we say
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH) if data.size else None
-    except cv2.error:
-        image = None
+    data = pictures.read(path)
+    if fault := pictures.fault(data):
+        raise StorageError(f"{path} {fault}")
+    image = _decoded(path, data)
     if image is None:
         raise StorageError(f"{path} is not a picture that can be read, or damaged; save it again as PNG or JPEG")
+    if image.shape[0] * image.shape[1] > pictures.most_pixels():  # OpenCV was loaded before us, with its own limit
+        raise _too_large(path)
+    image = np.broadcast_to(np.atleast_3d(image), (*image.shape[:2], 3))  # a grey PFM has no third dimension
     white = {"uint8": 255, "uint16": 65535}.get(str(image.dtype), 1)
-    return np.clip(np.nan_to_num(image.astype(np.float32) / white), 0, 1)
+    with np.errstate(over="ignore"):  # of float64, what is beyond float32 is white
+        values: Picture = np.divide(image, white, dtype=np.float32, casting="unsafe", order="C")
+    np.fmax(values, 0, out=values)  # what is no number is black
+    np.fmin(values, 1, out=values)
+    return values
+
+
+def _decoded(path: Path, data: bytes) -> NDArray[np.generic] | None:
+    """The pixels, None of what is no picture. Raises StorageError when there are too many, before they are decoded."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a picture, we say
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH) if data else None
+    except cv2.error as error:
+        if is_out_of_memory(error):
+            raise
+        if "CV_IO_MAX_IMAGE" in str(error):
+            raise _too_large(path) from None
+        return None
+
+
+def _too_large(path: Path) -> StorageError:
+    limit = f"{pictures.most_pixels()} pixels, or 2**20 in a row or column"
+    return StorageError(f"{path} has more than {limit}; make it smaller, or set {pictures.PIXELS} to allow more")
 
 
 def _tensor(image: Picture) -> Tensor:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from render.errors import Place, Problem, SceneError, StorageError, UsageError, closest, did_you_mean, shown
 from render.scene import yaml
-from render.scene.faults import Fault, Faults, Loc
+from render.scene.faults import MOST, Fault, Faults, Loc
 from render.scene.fields import Choice, Named, keys
 from render.scene.layers import Catalogue
 from render.scene.model import Scene
@@ -70,7 +71,7 @@ def overridden(root: yaml.Node, overrides: Sequence[Override]) -> yaml.Node:
 def validate(document: Document, catalogue: Catalogue) -> Scene:
     """The Scene of a document, checked against the networks of the catalogue.
 
-    Raises SceneError with all problems, in the order of the text.
+    Raises SceneError with all problems, or MOST, in the order of the text.
     """
     written = document.root.plain()
     problems: list[Problem] = []
@@ -87,18 +88,19 @@ def validate(document: Document, catalogue: Catalogue) -> Scene:
                 _ = scene.timeline  # evaluated for its errors, so that they come before frame 0
             break
         except ValidationError as errors:
-            for error in errors.errors(include_url=False):
-                for path, problem in _problems(document, error):
-                    if not any(gone[: len(path)] == path for gone in left_out):  # else it follows from leaving out
-                        problems.append(problem)
-                    left_out.append(path)
-                    _leave_out(written, path)
+            for path, problem in islice(_problems(document, errors), MOST):
+                if not any(gone[: len(path)] == path for gone in left_out):  # else it follows from leaving out
+                    problems.append(problem)
+                left_out.append(path)
+                _leave_out(written, path)
+            if len(problems) >= MOST:
+                break
             _complete(written, catalogue)
         except Faults as faults:
             problems += [_placed(document, fault) for fault in faults.faults]
             break
     if problems:
-        raise SceneError(sorted(problems, key=_order))
+        raise SceneError(sorted(problems[:MOST], key=_order))
     scene._document = document
     return scene
 
@@ -160,11 +162,12 @@ def _override(root: yaml.Node, option: str, key: str, text: str) -> yaml.Node:
     root = root.replaced(path, value, here)
     for depth, step in enumerate(path):
         choice = root.find(path[:depth]).value
-        for model in (model for model in _models_at(path[:depth]) if issubclass(model, Choice)):
-            gone = set(model.choices()) - {step} if step in model.choices() else set()
-            gone |= {key for key, owner in model.beside.items() if owner in gone}
-            for other in choice.keys() & gone:
-                del choice[other]
+        for model in _models_at(path[:depth]):
+            if issubclass(model, Choice) and step in model.choices():
+                gone = set(model.choices()) - {step}
+                gone |= {key for key, owner in model.beside.items() if owner in gone}
+                for other in choice.keys() & gone:
+                    del choice[other]
     return root
 
 
@@ -172,17 +175,18 @@ def _placed(document: Document, fault: Fault) -> Problem:
     return document.problem(str(fault), fault.path, fault.offset, fault.at_key)
 
 
-def _problems(document: Document, error: Any) -> Iterator[tuple[Loc, Problem]]:
-    """Pydantic's error in our words, at its place, with the way to what is wrong."""
-    path: Loc = tuple(error["loc"])
-    match error.get("ctx", {}).get("error"):
-        case Fault() as fault:
-            yield path + fault.path, _placed(document, fault.within(path))
-        case Faults() as faults:
-            for fault in faults.faults:
+def _problems(document: Document, errors: ValidationError) -> Iterator[tuple[Loc, Problem]]:
+    """Pydantic's errors in our words, at their places, with the ways to what is wrong."""
+    for error in errors.errors(include_url=False):
+        path: Loc = tuple(error["loc"])
+        match error.get("ctx", {}).get("error"):
+            case Fault() as fault:
                 yield path + fault.path, _placed(document, fault.within(path))
-        case _:
-            yield path, _problem(document, error, path)
+            case Faults() as faults:
+                for fault in faults.faults:
+                    yield path + fault.path, _placed(document, fault.within(path))
+            case _:
+                yield path, _problem(document, error, path)
 
 
 def _problem(document: Document, error: Any, path: Loc) -> Problem:

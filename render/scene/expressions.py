@@ -11,6 +11,8 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +30,19 @@ MAX_EXPONENT = 64.0
 
 NAMES = ("t", "frame", "fps", "duration")
 CONSTANTS = {"pi": math.pi, "tau": math.tau}
+_WORD = re.compile(r"[\w.]+|\S")
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed expression. Call it with arrays for `t` (seconds), `frame`, `fps` and `duration` (seconds)."""
+    """A parsed expression. Call it with arrays for `t` (seconds), `frame`, `fps` and `duration` (seconds).
+
+    `size` is how many numbers, names and signs it has.
+    """
 
     text: str
     evaluate: Evaluate
+    size: int
 
     def __call__(self, names: Names) -> Values:
         """The values, one a frame, perhaps not finite. Raises Fault when an exponent is out of bounds."""
@@ -47,20 +54,28 @@ def parse(text: str) -> Expression:
     """The expression of a text. Raises Fault."""
     if len(text) > MAX_LENGTH:
         raise Fault(f"an expression has at most {MAX_LENGTH} characters; this one has {len(text)}")
+    parsed = _parsed(text)
+    if isinstance(parsed, Fault):
+        raise parsed.within(())
+    return parsed
+
+
+@lru_cache(1000)  # an alias may repeat it thousands of times
+def _parsed(text: str) -> Expression | Fault:
     if "#" in text:
-        raise Fault("a comment has no place in an expression", offset=text.index("#"))
+        return Fault("a comment has no place in an expression", offset=text.index("#"))
     line = re.sub(r"\s", " ", text)
     indent = len(line) - len(line.lstrip())
     try:
         with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(line.strip(), mode="eval")
-        return Expression(text, _compile(tree.body, 0))
+        return Expression(text, _compile(tree.body, 0), len(_WORD.findall(line)))
     except SyntaxError as error:
-        raise Fault(f"not arithmetic: {error.msg}", offset=indent + max((error.offset or 1) - 1, 0)) from None
-    except (ValueError, MemoryError, RecursionError) as error:
-        if isinstance(error, Fault):
-            raise Fault(str(error), offset=indent + error.offset) from None
-        raise Fault("not arithmetic") from None
+        return Fault(f"not arithmetic: {error.msg}", offset=indent + max((error.offset or 1) - 1, 0))
+    except Fault as fault:
+        return Fault(str(fault), offset=indent + fault.offset)
+    except (ValueError, MemoryError, RecursionError):
+        return Fault("not arithmetic")
 
 
 def _smoothstep(low: Values, high: Values, x: Values) -> Values:
@@ -135,7 +150,7 @@ def _name(name: str, offset: int) -> Evaluate:
         constant = _float(CONSTANTS[name], offset)
         return lambda names: constant
     if name in NAMES:
-        return lambda names: names[name]
+        return itemgetter(name)
     if name in _FUNCTIONS:
         raise Fault(f"'{name}' is a function; write {name}(…)", offset=offset)
     raise Fault(f"unknown name {shown(name)}{did_you_mean(name, (*NAMES, *CONSTANTS, *_FUNCTIONS))}", offset=offset)
@@ -144,7 +159,7 @@ def _name(name: str, offset: int) -> Evaluate:
 def _power(base: Evaluate, exponent: Evaluate, offset: int) -> Evaluate:
     def evaluate(names: Names) -> Values:
         power = exponent(names)
-        if not np.all(np.abs(power) <= MAX_EXPONENT):
+        if not np.abs(power).max() <= MAX_EXPONENT:  # nor when it is not a number
             raise Fault(f"an exponent beyond {MAX_EXPONENT:g}", offset=offset)
         return np.power(base(names), power)
 

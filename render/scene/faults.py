@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 Loc = tuple[str | int, ...]
 """The way from one part of a scene to another: keys and list indices."""
+MOST = 100
+"""Problems told at once; who has more has made one mistake many times."""
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class Fault(ValueError):
@@ -31,3 +36,21 @@ class Faults(ValueError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("; ".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
+
+
+def gathered(items: Iterable[tuple[Loc, Given]], make: Callable[[Given], Made]) -> dict[Loc, Made]:
+    """What is made of every item, by the way to it. Raises Faults with the ways to all that is wrong, or to MOST."""
+    made: dict[Loc, Made] = {}
+    faults: list[Fault] = []
+    for path, item in items:
+        try:
+            made[path] = make(item)
+        except Fault as fault:
+            faults.append(fault.within(path))
+        except Faults as several:
+            faults += [fault.within(path) for fault in several.faults]
+        if len(faults) >= MOST:
+            break
+    if faults:
+        raise Faults(faults[:MOST])
+    return made

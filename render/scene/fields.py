@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -23,16 +23,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from render.errors import did_you_mean, shown
-from render.scene.faults import Fault, Faults, Loc
+from render.scene.faults import Fault, Loc, Made, gathered
 from render.scene.tracks import Rule, Time, Track, parse_time, parse_track, track_schema
 
 MAX_SIDE = 16384
-LONGEST = 1e7
-"""Of a film, in seconds or frames; a bound on what is computed with, well above the scene's own."""
 MIN_SIDE = 16
+LONGEST_PATH = 4096
 SLOWEST, FASTEST = Fraction(1, 100), Fraction(1000)
 """Frames a second."""
-Parsed = TypeVar("Parsed")
 _RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3}|/[1-9][0-9]{0,5})?")
 
 
@@ -81,6 +79,9 @@ class NamesFile:
     kind: Literal["picture", "weights", "clip", "sound"]
     words: tuple[str, ...] = ()
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(_path, handler(source))
+
 
 @dataclass(frozen=True)
 class OneOrMore:
@@ -102,6 +103,12 @@ class OneOrMore:
         if raw == []:
             raise Fault("at least one is needed")
         return parsed_each(raw, self.item) if isinstance(raw, list | tuple) else (self.item(raw),)
+
+
+def _path(name: str | None) -> str | None:
+    if name is not None and len(name) > LONGEST_PATH:
+        raise Fault(f"a path has at most {LONGEST_PATH} characters, this one has {len(name)}")
+    return name
 
 
 Weight = Annotated[Track | tuple[Track, ...], KeyframeableTogether(-1e6, 1e6)]
@@ -149,7 +156,7 @@ def _span(raw: Any, name: str) -> Time:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise Fault(f"a {name} is needed: 10s, or a number of frames")
     time = parse_time(str(raw))
-    if time.unit == "%" or time.value > LONGEST or (time.unit == "" and time.value != int(time.value)):
+    if time.unit == "%" or (time.unit == "" and time.value != int(time.value)):
         raise Fault(f"{shown(raw)} is not a {name}: 10s, or a number of frames")
     return time
 
@@ -175,20 +182,9 @@ Start = Annotated[
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 
 
-def parsed_each(items: Iterable[Any], parse: Callable[[Any], Parsed]) -> tuple[Parsed, ...]:
-    """Every item of a list, parsed. Raises Faults with the ways to all that is wrong."""
-    found: list[Parsed] = []
-    faults: list[Fault] = []
-    for i, item in enumerate(items):
-        try:
-            found.append(parse(item))
-        except Fault as fault:
-            faults.append(fault.within((i,)))
-        except Faults as several:
-            faults += [fault.within((i,)) for fault in several.faults]
-    if faults:
-        raise Faults(faults)
-    return tuple(found)
+def parsed_each(items: Iterable[Any], parse: Callable[[Any], Made]) -> tuple[Made, ...]:
+    """Every item of a list, parsed. Raises Faults with the ways to what is wrong."""
+    return tuple(gathered((((i,), item) for i, item in enumerate(items)), parse).values())
 
 
 def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:

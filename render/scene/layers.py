@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Protocol
 
 from pydantic import ConfigDict, Field, model_validator
@@ -33,6 +34,11 @@ class Known:
     layers: Mapping[str, KnownLayer]
     classes: Sequence[str]
     trainings: Sequence[str]
+
+    @cached_property
+    def plain(self) -> Mapping[str, str]:
+        """The classes by their names in small letters; of classes of one name the first."""
+        return {name.casefold(): name for name in reversed(self.classes)}
 
 
 Catalogue = Mapping[str, Known]
@@ -128,7 +134,7 @@ class Layer(Part):
             self._check_layer(network, known)
         if self.classes is None:
             return self
-        named = tuple(_named(each, i, network, known.classes) for i, each in enumerate(self.classes))
+        named = tuple(_named(each, i, network, known) for i, each in enumerate(self.classes))
         return self.model_copy(update={"classes": named})
 
     def _check_layer(self, network: str, known: Known) -> None:
@@ -149,15 +155,14 @@ def _alias(field: str) -> str:
     return Layer.model_fields[field].alias or field
 
 
-def _named(asked: str | int, position: int, network: str, classes: Sequence[str]) -> str:
+def _named(asked: str | int, position: int, network: str, known: Known) -> str:
     """The full name of a class given by index, or by name in any case."""
     if isinstance(asked, int):
-        if not 0 <= asked < len(classes):
-            raise Fault(f"no class {asked}: {network} knows {len(classes)}, from 0", ("class", position))
-        return classes[asked]
+        if not 0 <= asked < len(known.classes):
+            raise Fault(f"no class {asked}: {network} knows {len(known.classes)}, from 0", ("class", position))
+        return known.classes[asked]
     plain = asked.casefold().replace("_", " ").strip()
-    for name in classes:
-        if name.casefold() == plain:
-            return name
-    hint = did_you_mean(asked, classes, "`render classes` lists them")
+    if plain in known.plain:
+        return known.plain[plain]
+    hint = did_you_mean(asked, known.classes, "`render classes` lists them")
     raise Fault(f"{network} knows no class {shown(asked)}{hint}", ("class", position))

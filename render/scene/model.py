@@ -19,7 +19,7 @@ from pydantic import (
 
 from render.errors import UsageError
 from render.scene.dream import Dream
-from render.scene.faults import Fault, Faults, Loc
+from render.scene.faults import Fault, Loc, gathered
 from render.scene.fields import (
     FASTEST,
     MAX_SIDE,
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from render.scene.document import Document
 
 MAX_FRAMES = 1_000_000
+MAX_WORK = 200_000_000
+"""Of all tracks at all frames: about a second, and 200 MB (`Track.work`)."""
+CALL = 300
+"""Frames that are worked out while an operation begins."""
 
 
 class Camera(Part):
@@ -171,6 +175,9 @@ class Scene(Part):
         """Raises Fault when there are too many frames, for a film or for a picture, or a cut after the last."""
         if self.length > MAX_FRAMES:
             raise Fault(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
+        work = sum(track.work for _, track in self.tracks())
+        if (self.length + CALL) * work > MAX_WORK:
+            raise Fault(f"{self.length} frames are too many for so many keyframes and expressions", ("duration",))
         if self.output.is_one_picture and self.length > 1:
             sequence = Path(self.output.path or "")
             hint = f"duration: 1 makes one, {sequence.with_suffix('')}/%05d{sequence.suffix} is a sequence"
@@ -206,16 +213,7 @@ class Scene(Part):
     def timeline(self) -> dict[Loc, Values]:
         """Every track's value at every frame. Raises Faults, with the ways to the bad tracks."""
         clock = Clock(self.fps, self.length)
-        values: dict[Loc, Values] = {}
-        faults: list[Fault] = []
-        for path, track in self.tracks():
-            try:
-                values[path] = track.values(clock)
-            except Fault as fault:
-                faults.append(fault.within(path))
-        if faults:
-            raise Faults(faults)
-        return values
+        return gathered(self.tracks(), lambda track: track.values(clock))
 
     def at(self, index: int, begins: bool = False) -> Now:
         """Every track evaluated at a frame; one that `begins` a shot is dreamed as the film's first frame is."""

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from render.errors import shown
 from render.scene.faults import Fault
-from render.scene.fields import NamesFile, Part
+from render.scene.fields import LONGEST_PATH, NamesFile, Part
 
 MAX_SEGMENT = 1_000_000
 SOUND_WORDS = ("source", "none")
@@ -37,7 +37,7 @@ class Output(Part):
     scene's name and .mp4."""
     codec: Codec | None = None
     """Default: h264, or what the picture's name says."""
-    crf: int | None = Field(default=None, ge=0, le=51)
+    crf: int | None = Field(default=None, ge=1, le=51)
     """Quality of h264 (default 18) and h265 (default 20): lower is better and larger."""
     depth: Literal[8, 16] | None = None
     """Bits per channel of a PNG; default 8."""
@@ -51,6 +51,8 @@ class Output(Part):
     def _known(cls, path: str | None) -> str | None:
         if path is None:
             return None
+        if len(path) > LONGEST_PATH:
+            raise Fault(f"a path has at most {LONGEST_PATH} characters, this one has {len(path)}")
         if _suffix(path) not in CONTAINERS:
             raise Fault(f"a film's path ends in {', '.join(CONTAINERS)}, not in {shown(_suffix(path))}")
         found, anywhere = _NUMBERING.findall(Path(path).name), _ANY_NUMBERING.findall(path)

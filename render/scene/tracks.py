@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -20,14 +19,18 @@ from render.errors import did_you_mean, shown
 from render.scene import expressions
 from render.scene.easings import EASINGS
 from render.scene.expressions import Expression
-from render.scene.faults import Fault, Faults, Loc
+from render.scene.faults import Fault, Loc, gathered
 
 Values = NDArray[np.float64]
+Curve = Callable[[Values], Values]
+"""From seconds to values."""
 
 _PER_SECOND = re.compile(r"(.*)/\s*s\s*", re.DOTALL)
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _LONGEST_NUMBER = 40
 _TIME = re.compile(rf"({_NUMBER})\s*(s|%|)")
+LONGEST = 1e7
+"""Seconds, frames or per cent; a bound on what is computed with, well above the scene's own."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,6 @@ class Clock:
 
     fps: Fraction
     length: int
-
-    def seconds(self) -> Values:
-        """The time of each frame."""
-        return np.arange(self.length) / float(self.fps)
 
     @property
     def end(self) -> float:
@@ -76,7 +75,7 @@ def parse_time(text: str) -> Time:
     if match is None:
         raise Fault(f"{shown(text)} is not a time: a frame number, 2s, 50% or end")
     value = float(match[1])
-    if not (0 <= value < math.inf):
+    if not (0 <= value <= LONGEST):
         raise Fault(f"the time {shown(text)} is not within the film")
     return Time(value, match[2])  # type: ignore[arg-type]  # the pattern allows just these
 
@@ -94,9 +93,9 @@ class Rule:
     def __str__(self) -> str:
         return f"at least {self.low:g}" if math.isinf(self.high) else f"from {self.low:g} to {self.high:g}"
 
-    def allows(self, values: Values) -> NDArray[np.bool_]:
-        """Which of the values are within the rule."""
-        return np.asarray((values >= self.low) & (values <= self.high))
+    def allows(self, value: float) -> bool:
+        """Whether a value is within the rule."""
+        return self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,11 @@ class Key:
     ease: str
 
 
+ROUNDING = 1e-14
+"""A key at a rule's end is within it, though exp(log(100)) is more than 100."""
+PART = 65536
+"""Frames worked out at once, so that memory does not grow with film and expression together."""
+_WORK_OF_KEYS = 20
 # Gauss-Legendre quadrature on [0, 1]: exact for polynomials of degree 5, and never at the ends, where a `hold` jumps.
 _GAUSS = ((0.5 - math.sqrt(0.15), 5 / 18), (0.5, 8 / 18), (0.5 + math.sqrt(0.15), 5 / 18))
 
@@ -123,20 +127,33 @@ class Track:
     factor: float = 1.0
 
     def values(self, clock: Clock) -> Values:
-        """One float64 a frame, finite and, before the factor, within the rule.
+        """One float64 a frame, finite and, before the factor, within the rule. A constant takes no memory.
 
         A track per second is integrated over the frame's own interval, from the frame before, so that a film moves
         the same at any rate. Raises Fault, naming the frame.
         """
-        seconds = clock.seconds()
+        shape = self.shape
+        if isinstance(shape, float):
+            return np.broadcast_to(shape * self.factor, (clock.length,))
         with np.errstate(all="ignore"):
-            values = self._checked(self._at(seconds, clock), clock)
-            if self.per_second:
-                step = 1 / float(clock.fps)
-                samples = ((self._at(seconds - step * (1 - u), clock), weight) for u, weight in _GAUSS)
-                total = sum(weight * self._linear(self._checked(sample, clock)) for sample, weight in samples)
-                values = self._inverse(np.asarray(total * step))
-        return values * self.factor
+            at = self._expressed(shape, clock) if isinstance(shape, Expression) else self._keyed(shape, clock)
+            values = np.empty(clock.length)
+            for first in range(0, clock.length, PART):
+                frames = range(first, min(first + PART, clock.length))
+                values[frames.start : frames.stop] = self._values(at, frames, clock)
+            return values
+
+    @property
+    def work(self) -> int:
+        """What `values` takes for each frame, where an operation takes 1, and keeping the value 10."""
+        match self.shape:
+            case float():
+                return 0
+            case Expression(size=size):
+                operations = size
+            case tuple():
+                operations = _WORK_OF_KEYS
+        return 10 + operations * (1 + len(_GAUSS) * self.per_second)
 
     def scaled(self, factor: float) -> Track:
         """The track with every value multiplied; `raw` says so too, for the record."""
@@ -149,37 +166,45 @@ class Track:
                 raw = value * factor
         return replace(self, raw=raw, factor=self.factor * factor)
 
-    def _at(self, seconds: Values, clock: Clock) -> Values:
-        match self.shape:
-            case Expression() as expression:
-                return self._evaluate(expression, np.maximum(seconds, 0.0), clock)
-            case tuple() as keys:
-                return self._interpolate(keys, seconds, clock)
-            case float(value):
-                return np.full(seconds.shape, value)
+    def _values(self, at: Curve, frames: range, clock: Clock) -> Values:
+        seconds = np.arange(frames.start, frames.stop) / float(clock.fps)
+        values = self._checked(at(seconds), frames, clock)
+        if self.per_second:
+            step = 1 / float(clock.fps)
+            samples = ((at(seconds - step * (1 - u)), weight) for u, weight in _GAUSS)
+            total = sum(weight * self._linear(self._checked(sample, frames, clock)) for sample, weight in samples)
+            values = self._checked(self._inverse(np.asarray(total * step)), frames, clock)
+        return values * self.factor
 
-    def _evaluate(self, expression: Expression, seconds: Values, clock: Clock) -> Values:
+    def _expressed(self, expression: Expression, clock: Clock) -> Curve:
         fps = float(clock.fps)
-        names = {
-            "t": seconds,
-            "frame": seconds * fps,
-            "fps": np.asarray(fps),
-            "duration": np.asarray(clock.length / fps),
-        }
-        return expression(names)
+        fixed = {"fps": np.asarray(fps), "duration": np.asarray(clock.length / fps)}
 
-    def _interpolate(self, keys: tuple[Key, ...], seconds: Values, clock: Clock) -> Values:
+        def at(seconds: Values) -> Values:
+            seconds = np.maximum(seconds, 0.0)
+            return expression({"t": seconds, "frame": seconds * fps, **fixed})
+
+        return at
+
+    def _keyed(self, keys: tuple[Key, ...], clock: Clock) -> Curve:
         pairs = sorted(((key.time.seconds(clock), key) for key in keys), key=lambda pair: pair[0])
+        times = np.array([time for time, _ in pairs])
         levels = self._linear(np.array([key.value for _, key in pairs]))
-        result = np.full(seconds.shape, levels[0])
-        for i, ((start, _), (end, key)) in enumerate(pairwise(pairs)):
-            within = seconds >= start
-            if end > start:
-                u = np.minimum((seconds[within] - start) / (end - start), 1.0)
-                result[within] = levels[i] + (levels[i + 1] - levels[i]) * EASINGS[key.ease](u)
-            else:  # two keys at one time: a jump
-                result[within] = levels[i + 1]
-        return self._inverse(result)
+        names = list(dict.fromkeys(key.ease for _, key in pairs))
+        eases = np.array([names.index(key.ease) for _, key in pairs])
+
+        def at(seconds: Values) -> Values:
+            passed = np.searchsorted(times, seconds, side="right")  # of keys at one time the last counts: a jump
+            start, end = np.maximum(passed - 1, 0), np.minimum(passed, len(pairs) - 1)
+            values = levels[start]
+            for i, name in enumerate(names):
+                here = np.flatnonzero((start < end) & (eases[end] == i))
+                a, b = start[here], end[here]
+                u = (seconds[here] - times[a]) / (times[b] - times[a])
+                values[here] += (levels[b] - levels[a]) * EASINGS[name](u)
+            return self._inverse(values)
+
+        return at
 
     def _linear(self, values: Values) -> Values:
         """To where interpolation and sums are arithmetic."""
@@ -188,14 +213,16 @@ class Track:
     def _inverse(self, values: Values) -> Values:
         return np.asarray(np.exp(values)) if self.rule.geometric else values
 
-    def _checked(self, values: Values, clock: Clock) -> Values:
-        """The values. Raises Fault for the first that is not finite or not within the rule."""
-        bad = ~(np.isfinite(values) & self.rule.allows(values))
+    def _checked(self, values: Values, frames: range, clock: Clock) -> Values:
+        """The values. Raises Fault for the first that is not finite or, but for rounding, not within the rule."""
+        allowed = np.clip(values, self.rule.low, self.rule.high)
+        bad = ~(np.abs(values - allowed) <= ROUNDING * np.abs(allowed))
         if bad.any():
-            frame = int(np.flatnonzero(bad)[0])
-            complaint = f"must be {self.rule}" if np.isfinite(values[frame]) else "is not a finite number"
-            raise Fault(f"{values[frame]:g} at frame {frame} ({frame / float(clock.fps):.2f} s) {complaint}")
-        return values
+            first = int(np.flatnonzero(bad)[0])
+            value, frame = values[first], frames[first]
+            complaint = f"must be {self.rule}" if np.isfinite(value) else "is not a finite number"
+            raise Fault(f"{value:g} at frame {frame} ({frame / float(clock.fps):.2f} s) {complaint}")
+        return allowed
 
 
 def track_schema(motion: bool) -> dict[str, Any]:
@@ -234,22 +261,11 @@ def parse_track(raw: Any, rule: Rule) -> Track:
 def _parse_keys(raw: Mapping[str, Any], rule: Rule) -> Track:
     if not raw:
         raise Fault("keyframes without a key; write {0s: 1, 2s: 0}")
-    keys: list[Key] = []
-    units: list[bool] = []
-    faults: list[Fault] = []
-    for name, item in raw.items():
-        try:
-            key, per_second = _parse_key(name, item, rule)
-        except Fault as fault:
-            faults.append(fault)
-        else:
-            keys.append(key)
-            units.append(per_second)
-    if faults:
-        raise Faults(faults)
+    parsed = gathered((((name,), (name, item)) for name, item in raw.items()), lambda each: _parse_key(*each, rule))
+    keys, units = zip(*parsed.values(), strict=True)
     if len(set(units)) > 1:
         raise Fault("either all keys of a track are per second or none")
-    return Track(dict(raw), rule, tuple(keys), units[0])
+    return Track(dict(raw), rule, keys, units[0])
 
 
 def _parse_key(name: str, item: Any, rule: Rule) -> tuple[Key, bool]:
@@ -257,20 +273,18 @@ def _parse_key(name: str, item: Any, rule: Rule) -> tuple[Key, bool]:
     try:
         time = parse_time(name)
     except Fault as fault:
-        raise Fault(str(fault), (name,), at_key=True) from None
+        raise Fault(str(fault), at_key=True) from None
     if not isinstance(item, dict):
-        value, per_second = _key_value(item, rule, (name,))
+        value, per_second = _key_value(item, rule, ())
         return Key(time, value, "linear"), per_second
     for unknown in item.keys() - {"value", "ease"}:
-        raise Fault(
-            f"unknown key {shown(unknown)}{did_you_mean(unknown, ['value', 'ease'])}", (name, unknown), at_key=True
-        )
+        raise Fault(f"unknown key {shown(unknown)}{did_you_mean(unknown, ['value', 'ease'])}", (unknown,), at_key=True)
     if "value" not in item:
-        raise Fault("a key needs a value", (name,))
+        raise Fault("a key needs a value")
     ease = item.get("ease", "linear")
     if not isinstance(ease, str) or ease not in EASINGS:
-        raise Fault(f"unknown easing {shown(ease)}{did_you_mean(str(ease), EASINGS)}", (name, "ease"))
-    value, per_second = _key_value(item["value"], rule, (name, "value"))
+        raise Fault(f"unknown easing {shown(ease)}{did_you_mean(str(ease), EASINGS)}", ("ease",))
+    value, per_second = _key_value(item["value"], rule, ("value",))
     return Key(time, value, ease), per_second
 
 
@@ -293,7 +307,7 @@ def _number(value: float, rule: Rule, path: Loc) -> float:
         number = math.inf
     if not math.isfinite(number):
         raise Fault(f"{shown(value)} is not a finite number", path)
-    if not rule.allows(np.array(number)):
+    if not rule.allows(number):
         raise Fault(f"{number:g} must be {rule}", path)
     return number
 

@@ -16,11 +16,11 @@ import yaml
 from yaml import events
 
 from render.errors import Place, Problem, SceneError, StorageError, shown
-from render.scene.faults import Loc
+from render.scene.faults import MOST, Loc
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 MAX_DEPTH = 32
-MAX_NODES = 50_000
+MAX_NODES = 10_000
 MAX_LINE = 160
 
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -30,6 +30,8 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _LONGEST_NUMBER = 400
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+_NO_CHARACTER = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+"""What YAML does not allow may not be written as an escape either: a terminal would obey it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,14 @@ class Node:
         """Where the key that ends `path` stands."""
         parent = self.find(path[:-1])
         return parent.keys.get(str(path[-1]), parent.place)
+
+    def extent(self) -> tuple[int, int]:
+        """How many nodes it is, aliases followed, and how many of them stand one in another below it."""
+        inner = (
+            self.value.values() if isinstance(self.value, dict) else self.value if isinstance(self.value, list) else ()
+        )
+        extents = [node.extent() for node in inner]
+        return 1 + sum(count for count, _ in extents), max((1 + below for _, below in extents), default=0)
 
     def plain(self) -> Any:
         """Dicts, lists and scalars, without positions."""
@@ -106,9 +116,9 @@ def read(path: Path) -> Node:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig")
-        line, column = before.count("\n"), len(before) - (before.rfind("\n") + 1)
-        bad = data.decode("utf-8", "replace").split("\n")[line]
+        data = error.object  # without the byte order mark, if there was one
+        line, column = _end(data[: error.start].decode())
+        bad = _LINE_BREAK.split(data.decode(errors="replace"))[line]
         raise SceneError([Problem("not UTF-8 text", _place(str(path), bad, line + 1, column + 1))]) from None
     return parse(text, str(path))
 
@@ -122,11 +132,19 @@ def parse(text: str, name: str, before: str = "") -> Node:
     return _Composer(text, name, before).compose()
 
 
+def _end(text: str) -> tuple[int, int]:
+    """Line and column after the last character, counted from 0."""
+    lines = _LINE_BREAK.split(text)
+    return len(lines) - 1, len(lines[-1])
+
+
 def _place(name: str, text: str, line: int, column: int) -> Place:
     """A place whose line is safe to print: no control characters, and only the part around the column."""
     start = max(0, column - 1 - MAX_LINE // 2) if len(text) > MAX_LINE else 0
-    printable = "".join(c if c.isprintable() else " " for c in text[start : start + MAX_LINE])
-    return Place(name, line, column, printable, start)
+    shown = text[start : start + MAX_LINE]
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else " " for c in shown)
+    return Place(name, line, column, shown, start)
 
 
 class _Composer:
@@ -135,9 +153,9 @@ class _Composer:
     def __init__(self, text: str, name: str, before: str) -> None:
         self.text, self.name, self.before = text, name, before
         self.lines = _LINE_BREAK.split(text)
+        self.lines[0] = before + self.lines[0]
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
-        self.weights: dict[int, int] = {}
         self.count = 0
         self.last = self._at(0, 0)
 
@@ -146,8 +164,7 @@ class _Composer:
             self.events: Iterator[Any] = iter(yaml.parse(self.text, Loader=yaml.SafeLoader))
             root = self._document()
         except yaml.reader.ReaderError as error:
-            before = self.text[: error.position]
-            place = self._at(before.count("\n"), error.position - (before.rfind("\n") + 1))
+            place = self._at(*_end(self.text[: error.position]))
             code = error.character if isinstance(error.character, int) else ord(error.character)
             raise SceneError([Problem(f"a character that YAML does not allow: U+{code:04X}", place)]) from None
         except yaml.MarkedYAMLError as error:
@@ -177,18 +194,16 @@ class _Composer:
 
     def _node(self, event: Any, depth: int) -> Node:
         place = self._mark(event)
-        if depth > MAX_DEPTH:
-            raise SceneError([Problem(f"nested deeper than {MAX_DEPTH}", place)])
         if isinstance(event, events.AliasEvent):
             node = self.anchors.get(str(event.anchor))
             if node is None:
                 raise SceneError([Problem(f"{shown('*' + str(event.anchor))} names nothing above it", place)])
-            self._grow(self.weights[id(node)], place)
+            count, below = node.extent()
+            self._grow(count, depth + below, place)
             return node
-        before = self.count
-        self._grow(1, place)
+        self._grow(1, depth, place)
         if event.tag is not None and event.tag != "!":
-            self.problems.append(Problem(f"the tag {shown(event.tag)} means nothing in a scene", place))
+            self._wrong(f"the tag {shown(event.tag)} means nothing in a scene", place)
         if isinstance(event, events.ScalarEvent):
             node = Node(self._scalar(event, place), place)
         elif isinstance(event, events.SequenceStartEvent):
@@ -197,7 +212,6 @@ class _Composer:
             node = self._mapping(place, depth)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
-            self.weights[id(node)] = self.count - before
         return node
 
     def _mapping(self, place: Place, depth: int) -> Node:
@@ -209,9 +223,7 @@ class _Composer:
                 raise SceneError([Problem("a key is a word or a number", where)])
             key = self._text(event, where)
             if key in keys:
-                self.problems.append(
-                    Problem(f"the key {shown(key)} stands here twice; first in line {keys[key].line}", where)
-                )
+                self._wrong(f"the key {shown(key)} stands here twice; first in line {keys[key].line}", where)
             keys.setdefault(key, where)
             children[key] = self._node(next(self.events), depth + 1)
         return Node(children, place, keys)
@@ -220,8 +232,15 @@ class _Composer:
         while not isinstance(event := next(self.events), end):
             yield make(event)
 
-    def _grow(self, count: int, place: Place) -> None:
+    def _wrong(self, message: str, place: Place) -> None:
+        self.problems.append(Problem(message, place))
+        if len(self.problems) >= MOST:
+            raise SceneError(self.problems)
+
+    def _grow(self, count: int, depth: int, place: Place) -> None:
         self.count += count
+        if depth > MAX_DEPTH:
+            raise SceneError([Problem(f"nested deeper than {MAX_DEPTH}", place)])
         if self.count > MAX_NODES:
             raise SceneError([Problem(f"more than {MAX_NODES} values, aliases counted", place)])
 
@@ -235,7 +254,7 @@ class _Composer:
             return text.lower() == "true"
         numeric = _INT.fullmatch(text) or _FLOAT.fullmatch(text)
         if numeric and len(text) > _LONGEST_NUMBER:
-            self.problems.append(Problem("a number this long", place))
+            self._wrong("a number this long", place)
             return 0
         if _INT.fullmatch(text):
             return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
@@ -247,8 +266,8 @@ class _Composer:
 
     def _text(self, event: Any, place: Place) -> str:
         text = str(event.value)
-        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text):
-            self.problems.append(Problem("an escape of no character", place))
+        if _NO_CHARACTER.search(text):
+            self._wrong("an escape of a character that YAML does not allow", place)
         return text
 
     def _mark(self, event: Any) -> Place:
@@ -257,5 +276,4 @@ class _Composer:
 
     def _at(self, line: int, column: int) -> Place:
         line = min(line, len(self.lines) - 1)
-        before = self.before if line == 0 else ""
-        return _place(self.name, before + self.lines[line], line + 1, len(before) + column + 1)
+        return _place(self.name, self.lines[line], line + 1, (0 if line else len(self.before)) + column + 1)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from render import load, render
+from render.errors import StorageError
 from render.film import ffmpeg
 from render.film.files import sha256
 from render.pieces import Progress
@@ -38,11 +42,12 @@ def make(
     overwrite: bool = False,
     fresh: bool = False,
     watch: Callable[[Progress], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Film:
     """The film of the scene here, in this process."""
     pairs = [setting.partition("=") for setting in settings]
     scene = load("film.yaml", [("--set", key, value) for key, _, value in pairs])
-    return render(scene, span=span, overwrite=overwrite, fresh=fresh, watch=watch)
+    return render(scene, span=span, overwrite=overwrite, fresh=fresh, watch=watch, warn=warn)
 
 
 def stopping_at(frame: int) -> Callable[[Progress], None]:
@@ -53,6 +58,24 @@ def stopping_at(frame: int) -> Callable[[Progress], None]:
             raise KeyboardInterrupt
 
     return watch
+
+
+def kept_parts(here: Path, *settings: str) -> Path:
+    """A copy of the whole folder of parts, as it is just before the clean-up; the film is made and the folder gone."""
+    parts, copy = here / f"{FILM}.parts", here / "copy"
+
+    def obstruct(progress: Progress) -> None:
+        if progress.index == progress.last - 1:
+            (here / FILM).mkdir()  # the join fails: all segments are there, the film is not
+
+    with pytest.raises(StorageError, match="Is a directory"):
+        make(*settings, watch=obstruct)
+    shutil.copytree(parts, copy)
+    (here / FILM).rmdir()
+    make(*settings, watch=stopping_at(0))  # joins, dreams nothing
+    assert (here / FILM).is_file()
+    assert not parts.exists()
+    return copy
 
 
 def footage_in(folder: Path) -> None:

@@ -42,10 +42,14 @@ def attack(start: Callable[[], Process], chance: random.Random, seconds: float) 
 
 
 def is_survived(killed: str, ended: Ended) -> bool:
-    """Whether a render ended as it should: killed itself; with a sentence, when its ffmpeg was; or finished."""
+    """Whether a render ended as it should: killed itself; with a sentence, when its ffmpeg was; or finished.
+
+    It may say that it goes on, and that it mends what was damaged.
+    """
     if killed in ("render", "both"):
         return ended.status in (-9, 0)
-    said = re.sub(r"^going on at frame \d+\n", "", ended.err)
+    mended = r"render: frames \d+ to \d+ in \S+ are missing or damaged; they are made again\n"
+    said = re.sub(rf"^(going on at frame \d+\n|{mended})+", "", ended.err)
     if killed == "ffmpeg" and ended.status == 4:
         return said == "render: ffmpeg was ended by signal 9; the same command goes on\n"
     return ended.status == 0 and not said

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from render.dream import registry, weights
 from render.errors import Interrupted, RenderError, SceneError, StorageError, UsageError
 from render.film import encoder
 from render.film.files import sha256
@@ -21,6 +23,7 @@ from tests.production.films import (
     FRAMES,
     SEQUENCE,
     contents,
+    kept_parts,
     make,
     stopping_at,
 )
@@ -137,6 +140,25 @@ def test_a_changed_source_picture_is_refused(here: Path) -> None:
         make(*settings)
 
 
+def test_changed_weights_are_refused_and_fresh_starts_over(here: Path) -> None:
+    source = registry.blueprint("efficientnet_lite0").source
+    state = dict(weights.read(source.fetched(quiet=True)))
+    torch.save(state, "mine.pth")
+    settings = ("duration=6", "network={name: efficientnet_lite0, weights: mine.pth}")
+    with pytest.raises(Interrupted):
+        make(*settings, watch=stopping_at(4))
+    first = next(iter(state))
+    torch.save({**state, first: state[first] * 1.01}, "mine.pth")
+    with pytest.raises(UsageError) as refusal:
+        make(*settings, watch=stopping_at(0))
+    assert re.search(r'  weights was "[0-9a-f]{64}", is "[0-9a-f]{64}"\n', str(refusal.value))
+    assert "files.network.weights was" in str(refusal.value)
+    assert "--fresh starts over" in str(refusal.value)
+    seen: list[int] = []
+    make(*settings, fresh=True, watch=lambda progress: seen.append(progress.index))
+    assert seen == list(range(6))
+
+
 def test_another_film_is_never_overwritten_unasked(here: Path) -> None:
     (here / FILM).write_text("somebody else's")
     with pytest.raises(StorageError, match=r"film\.mp4 exists and is another film; --overwrite"):
@@ -167,24 +189,6 @@ def test_an_old_film_stands_until_the_new_one_is_whole(here: Path) -> None:
     assert (here / FILM).read_text() == "old"
     make("duration=6", overwrite=True)
     assert encoder.carried(here / FILM) is not None
-
-
-def kept_parts(here: Path, *settings: str) -> Path:
-    """A copy of the whole folder of parts, as it is just before the clean-up; the film is made and the folder gone."""
-    parts, copy = here / f"{FILM}.parts", here / "copy"
-
-    def obstruct(progress: Progress) -> None:
-        if progress.index == progress.last - 1:
-            (here / FILM).mkdir()  # the join fails: all segments are there, the film is not
-
-    with pytest.raises(StorageError, match="Is a directory"):
-        make(*settings, watch=obstruct)
-    shutil.copytree(parts, copy)
-    (here / FILM).rmdir()
-    make(*settings, watch=stopping_at(0))  # joins, dreams nothing
-    assert (here / FILM).is_file()
-    assert not parts.exists()
-    return copy
 
 
 def test_a_film_killed_between_join_and_clean_up_is_finished_and_cleaned_up(here: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
@@ -87,6 +88,25 @@ def test_a_film_killed_at_any_moment_is_the_film_of_an_uninterrupted_run(
     assert contents(here) == {name: data for name, data in whole.items() if name.endswith(kind)}
     assert not list(here.rglob("*.parts"))
     assert not strays(here)
+
+
+def test_a_second_render_is_refused_and_told_of_the_first_which_goes_on(here: Path, whole: dict[str, str]) -> None:
+    first = started(here, "--json").until_frame(3)
+    os.kill(first.pid, signal.SIGSTOP)  # it takes its time
+    second = started(here).ended()
+    assert second.status == 4
+    assert second.err == f"render: {FILM}.parts is in use by another render, process {first.pid}\n"
+    os.kill(first.pid, signal.SIGCONT)
+    assert first.ended().status == 0
+    assert contents(here) == {FILM: whole[FILM]}
+
+
+def test_the_lock_of_a_render_that_was_killed_is_no_obstacle(here: Path, whole: dict[str, str]) -> None:
+    killed = started(here, "--json").until_frame(5)
+    assert killed.kill().status == -signal.SIGKILL
+    assert (here / f"{FILM}.parts" / "lock").read_text() == str(killed.pid)
+    assert started(here).ended().status == 0
+    assert contents(here) == {FILM: whole[FILM]}
 
 
 # Stopped by the API, which costs no process.

@@ -51,7 +51,7 @@ def test_a_config_is_valid_and_says_where_its_schema_is(config: Path) -> None:
         "source: noise\ndream: {gradient: raw, first: {steps: 3}}",
         "source: {noise: {grain: 8}}\ndream: {gradient: {natural: {power: 0.4}}, step_size: {0s: 0, end: 0.1}}",
         "source: {image: p.jpg}\noutput: {path: f/%d.png, depth: 16, segment: 5}",
-        "grade: {strength: {0s: 0, 1s: 1}, mean: '0.5', contrast: 0.2}\noutput: {codec: h265, crf: 0}",
+        "grade: {strength: {0s: 0, 1s: 1}, mean: '0.5', contrast: 0.2}\noutput: {codec: h265, crf: 1}",
     ],
 )
 def test_what_the_renderer_accepts_the_schema_accepts(text: str) -> None:

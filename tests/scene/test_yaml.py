@@ -141,7 +141,7 @@ def test_a_billion_laughs_are_refused_in_no_time(tmp_path: Path) -> None:
     assert "aliases counted" in problem.message
 
 
-@pytest.mark.parametrize("text", ["[" * 300_000, "- " * 300_000, "{a: " * 200_000, "a: " + "[" * 900_000])
+@pytest.mark.parametrize("text", ["[" * 199_000, "- " * 99_000, "{a: " * 49_000, "a: " + "[" * 199_000])
 def test_deep_nesting_is_refused_in_no_time(text: str, tmp_path: Path) -> None:
     begun = time.monotonic()
     (problem,) = refusals(text, tmp_path)
@@ -149,14 +149,14 @@ def test_deep_nesting_is_refused_in_no_time(text: str, tmp_path: Path) -> None:
     assert "nested deeper" in problem.message
 
 
-def test_a_file_beyond_a_megabyte_is_not_read(tmp_path: Path) -> None:
+def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_bytes(b"#" * (yaml.MAX_BYTES + 1))
-    with pytest.raises(SceneError, match="at most 1000000 bytes"):
+    with pytest.raises(SceneError, match=f"at most {yaml.MAX_BYTES} bytes"):
         yaml.read(file)
 
 
-def test_a_stream_beyond_a_megabyte_is_not_read_to_its_end(tmp_path: Path) -> None:
+def test_a_stream_beyond_the_limit_is_not_read_to_its_end(tmp_path: Path) -> None:
     pipe = tmp_path / "s.yaml"
     os.mkfifo(pipe)  # like /dev/zero, it has a size of 0 and more to give than one wants
 
@@ -166,7 +166,7 @@ def test_a_stream_beyond_a_megabyte_is_not_read_to_its_end(tmp_path: Path) -> No
 
     writer = threading.Thread(target=write)
     writer.start()
-    with pytest.raises(SceneError, match="at most 1000000"):
+    with pytest.raises(SceneError, match=f"at most {yaml.MAX_BYTES}"):
         yaml.read(pipe)
     writer.join()
 
