@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -100,9 +100,7 @@ def film(
         loaded = loaded.titled(f"x{scale:g}")
     if span is not None and output is None and loaded.output.codec not in PICTURES:
         loaded = loaded.titled(f"{span[0]}-{span[1]}")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    with Display(quiet, as_json) as display:
+    with _tidily(), Display(quiet, as_json) as display:
         heard = (display.frame, display.step, display.warn)
         made = render(loaded, device, precision, span, overwrite, fresh, *heard, quiet or as_json)
     display.done(made)
@@ -145,7 +143,8 @@ def join(
     """Put films of a scene's --frames together, without encoding anything again."""
     from render.join import join as put_together
 
-    made = put_together(pieces, output, overwrite)
+    with _tidily():
+        made = put_together(pieces, output, overwrite)
     if not quiet:
         say(f"{made.path}: {made.frames} frames")
 
@@ -292,8 +291,7 @@ def main() -> NoReturn:
     if arguments[0] not in (*COMMANDS, "--help", "-h"):
         arguments.insert(0, "film")
     _open_streams()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    _hear(_stop)
     as_json = "--json" in arguments
     try:
         _check_command(arguments)
@@ -362,10 +360,22 @@ def _stop(number: int, frame: object) -> NoReturn:
     os._exit(Interrupted.status)
 
 
+@contextlib.contextmanager
+def _tidily() -> Iterator[None]:
+    """Meanwhile the first Ctrl-C or SIGTERM ends tidily, by KeyboardInterrupt; the next one at once."""
+    _hear(_interrupt)
+    yield
+    _hear(_stop)
+
+
 def _interrupt(number: int, frame: object) -> NoReturn:
-    """The first Ctrl-C ends tidily; the next one at once."""
-    signal.signal(number, lambda *_: os._exit(Interrupted.status))
+    _hear(lambda *_: os._exit(Interrupted.status))
     raise KeyboardInterrupt
+
+
+def _hear(handler: Callable[[int, Any], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 def _overrides(sets: list[str] | None, output: str | None) -> list[tuple[str, str, str]]:

@@ -28,7 +28,7 @@ def identity(scene: Scene, network: Network, chosen: Machine, span: tuple[int, i
     return {
         "scene": _written(scene),
         "frames": list(span),
-        "files": {".".join(map(str, path)): clip.checksum(scene.locate(name, path)) for path, name, _ in scene.files()},
+        "files": checksums(scene),
         "weights": network.sha256 if flow is None else {"network": network.sha256, "flow": sha256(flow)},
         "machine": {**chosen.describe(), "tile": network.tile},
         "versions": {
@@ -41,6 +41,11 @@ def identity(scene: Scene, network: Network, chosen: Machine, span: tuple[int, i
             "ffmpeg": ffmpeg.version(),
         },
     }
+
+
+def checksums(scene: Scene) -> dict[str, str]:
+    """Of each file that a scene names, by the key that names it. Raises StorageError when one cannot be read."""
+    return {".".join(map(str, path)): clip.checksum(scene.locate(name, path)) for path, name, _ in scene.files()}
 
 
 def unlike(film: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

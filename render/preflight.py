@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -23,8 +24,6 @@ BITS = {"h264": 0.9, "h265": 0.8, "prores": 6.0, "png": 19.0, "jpg": 5.0}
 DEFAULT_CRF = {"h264": 18, "h265": 20}
 HALVES = 6
 """Steps of crf that halve a film's size (x264's and x265's own rule)."""
-SURE = 0.5
-"""Share of an estimate that a film takes at least; with less than this on the disk it is not begun."""
 SOUND = 40_000
 """Bytes a second of sound, when it is compressed."""
 STATE = 12
@@ -57,12 +56,18 @@ def place(target: Path) -> Path:
     Raises StorageError when nothing can be written there.
     """
     try:
+        named = target
         if target.is_symlink():
             target = target.resolve()
         folder = _there(target.parent)
-        is_folder = folder.is_dir()
+        is_folder, in_the_way = folder.is_dir(), target.exists() and not target.is_file()
+        kind = "a folder" if target.is_dir() else "no file"
     except (OSError, RuntimeError, ValueError) as error:
         raise StorageError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from None
+    if target.suffix.lower() != named.suffix.lower():
+        raise StorageError(f"{named} is a link to {target}, whose name does not end in {named.suffix}")
+    if in_the_way:
+        raise StorageError(f"{target} is {kind}, the film cannot be written there")
     if not is_folder:
         raise StorageError(f"cannot write in {folder}: it is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -102,7 +107,7 @@ def estimate(scene: Scene, form: Format, span: tuple[int, int], folder: Path | N
     deeper = 2 if form.depth == 16 else 1
     pictures = frames * width * height * BITS[form.codec] / 8 * finer * deeper
     if made := [] if folder is None else list(folder.glob(f"[0-9][0-9][0-9][0-9][0-9]{form.suffix}")):
-        pictures = sum(file.stat().st_size for file in made) / len(made) * frames / scene.output.segment
+        pictures = _size(made) / len(made) * frames / scene.output.segment
     heard = 0 if form.is_pictures or sources.heard(scene, *span) is None else frames / float(form.fps) * SOUND
     states = min(-(-span[1] // scene.output.segment), SPREAD + LATEST + 1) * STATE * width * height
     film = round(pictures + heard)
@@ -110,12 +115,13 @@ def estimate(scene: Scene, form: Format, span: tuple[int, int], folder: Path | N
 
 
 def space(scene: Scene, form: Format, span: tuple[int, int], folder: Path, warn: Callable[[str], None]) -> None:
-    """Warns when the disk of a folder may be too small for the film. Raises DiskFullError when it surely is."""
-    _, needed = estimate(scene, form, span, folder)
+    """Warns when the disk of a folder may be too small for the film. Raises DiskFullError when it surely is: when even
+    the canvases have no room, whose size is known."""
+    film, needed = estimate(scene, form, span, folder)
     room = _room(folder)
     if room < needed:
         told = f"about {told_size(needed)} are needed in {folder} while the film is made, {told_size(room)} are free"
-        if room < SURE * needed:
+        if room < needed - 2 * film:
             raise DiskFullError(f"{told}; make room, or --output names another disk")
         warn(told)
 
@@ -136,6 +142,15 @@ def told_size(count: float) -> str:
     return f"{count / 1000**power:.3g} {('kB', 'MB', 'GB')[power - 1]}"
 
 
+def _size(files: Iterable[Path]) -> int:
+    """Bytes of files, of which some may be gone by now."""
+    found = 0
+    for file in files:
+        with contextlib.suppress(OSError):
+            found += file.stat().st_size
+    return found
+
+
 def _there(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
     return next(each for each in (folder, *folder.parents) if os.path.lexists(each))
@@ -144,7 +159,6 @@ def _there(folder: Path) -> Path:
 def _room(folder: Path) -> int:
     """Bytes that there are for a film: what is free, and what lies in its folder already."""
     try:
-        own = sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
-        return shutil.disk_usage(_there(folder)).free + own
+        return shutil.disk_usage(_there(folder)).free + (_size(folder.iterdir()) if folder.is_dir() else 0)
     except OSError as error:
         raise StorageError(f"cannot write in {folder}: {error.strerror}") from None

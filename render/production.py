@@ -33,6 +33,8 @@ class Film:
     made: bool
 
 
+TOLD = 10
+"""Changes that are told, of a film that is made again."""
 Watch = Callable[[Progress], None]
 
 
@@ -78,8 +80,9 @@ def render(
     if stands:
         forget(folder, known, form.suffix)
         return film
-    if scene.film is not None and (changes := "; ".join(unlike(scene.film, known))):
-        warn(f"the film may come out otherwise than it was: {changes}")
+    if scene.film is not None and (changes := list(unlike(scene.film, known))):
+        more = f"; and {len(changes) - TOLD} more" * (len(changes) > TOLD)
+        warn(f"the film may come out otherwise than it was: {'; '.join(changes[:TOLD])}{more}")
     preflight.space(scene, form, span, folder, warn)
     pieces = cut(first, last, scene.output.segment)
     try:

@@ -84,9 +84,9 @@ def dream(
                 average.lerp_(now, 1 - ascent.momentum)
             step_size = ascent.step_size * (1 + (ascent.last_step - 1) * step / max(steps - 1, 1))
             direction, strength = _direction(averages, masks)
-            moves = strength > 0
+            moves = torch.stack([gradient.abs().sum() for gradient in conditioned]).sum() > 0
             smoother = moves * _smoother(x, masks) if ascent.total_variation else None
-            x.addcmul_(direction, 1 / (strength + TINY), value=step_size * share)
+            x.addcmul_(direction, moves / (strength + TINY), value=step_size * share)
             if smoother is not None:
                 x.sub_(smoother, alpha=step_size * share * ascent.total_variation)
             x.clamp_(0, 1)

@@ -4,7 +4,7 @@
       film.json     what is being made; another scene is not mixed in
       00000.mp4     a segment        00000.npy   the canvas after it        00000.json   the checksums of both
 
-A segment counts when its .json is there, belongs to this film and agrees with it; that file is written last. Every
+A segment counts when its .json is there, is of this film, and holds its checksum; that file is written last. Every
 .json holds a checksum of itself.
 """
 
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.errors import StorageError, UsageError
+from render.errors import StorageError, UsageError, shown
 from render.film.files import TEMPORARY, sha256, storing, write
 
 LOCK = "lock"
@@ -35,6 +35,8 @@ LATEST = 2
 SPREAD = 16
 """States that are kept beside them, at most, evenly over the film: from one of them a damaged segment is made again."""
 SEAL = "sha256"
+LONGEST = 200
+"""Characters of a value that is told."""
 
 
 class Checkpoint:
@@ -184,7 +186,7 @@ def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
         for key in sorted(before.keys() | now.keys()):
             yield from differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
     elif before != now:
-        yield f"{name} was {json.dumps(before)}, is {json.dumps(now)}"
+        yield f"{shown(name)[1:-1]} was {json.dumps(before)[:LONGEST]}, is {json.dumps(now)[:LONGEST]}"
 
 
 def _lock(folder: Path) -> int:

@@ -109,10 +109,6 @@ class Format:
         ticks = self.timescale * self.fps.denominator // self.fps.numerator
         return f"setts=pts=round(PTS/{ticks})*{ticks}:dts=STARTDTS+N*{ticks}:duration={ticks}"
 
-    def check(self) -> None:
-        """Raises MissingError when this machine cannot write the format."""
-        ffmpeg.require_encoder(CODECS[self.codec].encoder)
-
 
 class Segment:
     """A segment being written to `path`: frames in, `finish` when all are."""
@@ -152,7 +148,8 @@ def join(
     work: Path,
     heard: Heard | None = None,
 ) -> None:
-    """The film of the segments, at `target`, carrying `comment`; nothing of it is seen until it is whole.
+    """The film of the segments, at `target`, carrying `comment`; nothing of it is seen until it is whole; of pictures,
+    each is seen when it is.
 
     The target of pictures is a pattern, `frames/%05d.png`, numbered from `first`, or one picture's name. `work` is a
     folder for scraps, on the same disk. What is `heard` goes into a film. Raises StorageError.

@@ -84,6 +84,22 @@ def test_one_step_without_a_number_is_left_out_and_the_others_are_taken(network:
     assert (dreamed - photo).abs().mean() > 0.01
 
 
+def test_a_dead_step_leaves_the_picture_even_while_momentum_would_go_on(network: Network, photo: Tensor) -> None:
+    steps = 0
+
+    def first_only(gradient: Tensor) -> Tensor:
+        nonlocal steps
+        steps += 1
+        return ASCENT.condition(gradient) if steps == 1 else torch.full_like(gradient, torch.nan)
+
+    told: list[float] = []
+    three = replace(ASCENT, steps=(3,), condition=first_only, momentum=0.5)
+    dreamed = dream(photo, network, layer("blocks.4"), three, (0, 0), lambda o, s, v: told.append(float(v)))
+    assert [math.isnan(value) for value in told] == [False, True, True]
+    one = replace(ASCENT, steps=(1,), momentum=0.5)
+    assert torch.equal(dreamed, dream(photo, network, layer("blocks.4"), one, (0, 0)))
+
+
 @pytest.mark.parametrize("value", [0.0, float("nan")])
 def test_a_film_of_a_dead_channel_is_its_source_moved_with_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
@@ -110,7 +126,7 @@ def pixels(path: Path) -> bytes:
     return picture.tobytes()
 
 
-def test_a_black_frame_stays_black_and_finite(network: Network) -> None:
+def test_a_black_frame_gives_finite_values(network: Network) -> None:
     black = torch.zeros(1, 3, 64, 64)
     dreamed = dream(black, network, layer("blocks.10"), ASCENT, (0, 0))
     assert dreamed.isfinite().all()

@@ -126,9 +126,9 @@ def rendered(folder: Path, *arguments: str, **how: Any) -> Ended:
 def strays(folder: Path) -> list[str]:
     """The processes that still work in a folder."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
+    for process in psutil.process_iter(["cmdline", "cwd"]):
         line = " ".join(process.info["cmdline"] or ())
-        if str(folder) in line:
+        if str(folder) in line or ("ffmpeg" in line and str(folder) in (process.info["cwd"] or "")):
             found.append(line)
     return found
 

@@ -80,7 +80,7 @@ def goes_on(disk: Path, run: Run, *arguments: str) -> bytes:
 
 def test_full_while_a_state_is_saved(disk: Path) -> None:
     right = finished(disk)
-    fill(disk, leave=160_000)  # room for three canvases of 49 kB
+    fill(disk, leave=250_000)  # room for four canvases of 49 kB, and not for five
     run = Run(disk, "film.yaml")
     assert goes_on(disk, run) == right
     assert "about 264 kB" in run.output().err  # told before the first frame
@@ -88,7 +88,7 @@ def test_full_while_a_state_is_saved(disk: Path) -> None:
 
 
 def test_what_was_made_before_the_disk_was_full_is_not_made_again(disk: Path) -> None:
-    fill(disk, leave=160_000)
+    fill(disk, leave=250_000)
     assert rendered(disk, "film.yaml").status == 4
     assert (disk / f"{FILM}.parts" / "00001.json").exists()
     (disk / "filler").unlink()

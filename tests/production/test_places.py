@@ -138,6 +138,24 @@ def test_a_link_in_the_films_place_is_followed_and_stays(here: Path, whole: dict
     assert sorted(path.name for path in large.iterdir()) == ["old.mp4"]
 
 
+def test_a_link_to_a_name_that_no_film_has_is_refused_before_the_first_frame(here: Path) -> None:
+    (here / "store").mkdir()
+    (here / FILM).symlink_to(here / "store" / "abc")
+    assert (
+        refused(here, "film.yaml") == f"{FILM} is a link to {here / 'store' / 'abc'}, whose name does not end in .mp4"
+    )
+
+
+def test_whatever_lies_in_the_folder_of_parts_is_no_obstacle(here: Path, whole: dict[str, str]) -> None:
+    parts = here / f"{FILM}.parts"
+    parts.mkdir()
+    (parts / "00000.mp4").symlink_to("/nowhere")
+    (parts / "film.json").write_text("[]")
+    ended = rendered(here, "film.yaml")
+    assert (ended.status, ended.err) == (0, "")
+    assert contents(here) == {FILM: whole[FILM]}
+
+
 def test_links_in_a_circle_are_a_sentence(here: Path) -> None:
     (here / FILM).symlink_to(here / "b.mp4")
     (here / "b.mp4").symlink_to(here / FILM)

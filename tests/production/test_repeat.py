@@ -81,6 +81,28 @@ def test_pieces_that_do_not_belong_together_are_told(here: Path) -> None:
     assert not Path("all.mp4").exists()
 
 
+def test_a_join_touches_nothing_but_its_film(here: Path) -> None:
+    footage_in(here)
+    settings = (f"source.video={CLIP}", "duration=8")
+    for name, span in (("a", (0, 4)), ("b", (4, 8))):
+        make(f"output.path={name}.mp4", *settings, span=span)
+    (here / "all.mp4.join").mkdir()
+    (here / "all.mp4.join" / "notes.txt").write_text("precious")
+    before = contents(here)
+    pieces = [Path("a.mp4"), Path("b.mp4")]
+    clip = (here / CLIP).read_bytes()
+    for target in ("a.mp4", CLIP):
+        with pytest.raises(UsageError, match="is what the film is made from"):
+            join(pieces, Path(target), overwrite=True)
+    join(pieces, Path("all.mp4"))
+    assert {**before, "all.mp4": sha256(here / "all.mp4")} == contents(here)
+    assert (here / CLIP).read_bytes() == clip
+    (here / CLIP).write_bytes(clip + b"\0" * 8)
+    with pytest.raises(UsageError, match=r"what the pieces were made from has changed: files\.source\.video was"):
+        join(pieces, Path("other.mp4"))
+    assert not (here / "other.mp4").exists()
+
+
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_an_encoder_that_waits_for_the_dream_gives_the_same_bytes_each_time(here: Path, codec: str) -> None:
     """x265's did not, when its frames came now and then."""
@@ -208,6 +230,19 @@ def test_a_film_shows_its_scene(here: Path) -> None:
     assert sha256(here / "copy.mp4") == sha256(here / FILM)
     full = rendered(here, "show", FILM, "--json")
     assert {"scene", "weights", "machine", "versions", "frames"} <= json.loads(full.out).keys()
+
+
+def test_a_hostile_film_neither_commands_the_terminal_nor_floods_it(here: Path) -> None:
+    make("duration=3")
+    found = encoder.carried(here / FILM)
+    assert found is not None
+    found["versions"] |= {"\x1b]0;mine\x07\x1b[31m": "1", "big": "x" * 100_000, **{f"v{i}": "1" for i in range(999)}}
+    carry(here / "hostile.mp4", found)
+    ended = rendered(here, "hostile.mp4", "--output", "again.mp4")
+    assert ended.status == 0
+    assert all(character.isprintable() or character == "\n" for character in ended.err)
+    assert len(ended.err) < 4000
+    assert "more\n" in ended.err
 
 
 HOSTILE: dict[str, tuple[Any, type[RenderError]]] = {

@@ -98,6 +98,24 @@ def test_before_the_first_frame_too_it_is_a_sentence(here: Path) -> None:
         assert re.fullmatch(r"render: stopped;.* the same command goes on.*\n", ended.err)
 
 
+def test_after_the_film_is_told_of_it_ends_without_a_traceback(here: Path) -> None:
+    run = started(here)
+    run.until(lambda: bool(run.output().out))
+    ended = run.send(signal.SIGINT).ended()
+    assert ended.status in (0, 130)
+    assert "Traceback" not in ended.err
+    assert (here / FILM).exists()
+
+
+def test_mixed_signals_end_at_once_too(here: Path, whole: dict[str, str]) -> None:
+    run = started(here).until_there(f"{FILM}.parts/00001.json")
+    ended = run.send(signal.SIGINT).send(signal.SIGTERM).ended()
+    assert ended.status == 130
+    assert "Traceback" not in ended.err
+    make()
+    assert contents(here) == {FILM: whole[FILM]}
+
+
 def test_ctrl_c_during_the_join_says_how_to_go_on_too(here: Path, whole: dict[str, str]) -> None:
     joins = here.parent / "joins"
     slow = here.parent / "slow"
