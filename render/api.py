@@ -21,6 +21,7 @@ from render.film.encoder import Format
 from render.machine import PRECISIONS, Machine
 from render.scene import document
 from render.scene.document import Document, Override
+from render.scene.faults import MOST
 from render.scene.layers import Known
 from render.scene.model import Scene
 from render.scene.output import PICTURES
@@ -166,9 +167,13 @@ def unseen_octave(scene: Scene) -> str | None:
 
 def _check_files(scene: Scene, written: Document) -> None:
     """Raises StorageError with all that is wrong with the files that the scene names, and where it names them."""
-    problems = []
+    problems: list[str] = []
+    known: set[tuple[Path, str]] = set()  # a guide or a mask may be that of many layers
     for path, name, mark in scene.files():
         file = scene.locate(name, path)
+        if (file, mark.kind) in known or len(problems) == MOST:
+            continue
+        known.add((file, mark.kind))
         try:
             match mark.kind:
                 case "picture":

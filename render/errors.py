@@ -129,7 +129,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
 
     Else the known words. Of very many, `otherwise` says how to list them; only those that contain the word are shown.
     """
-    names = sorted(known)
+    word, names = word[:LONGEST_QUOTE], sorted(known)
     containing = [name for name in names if word and word.casefold() in name.casefold()]
     if otherwise and containing:
         return f"; there are {', '.join(shown(name) for name in containing[:MOST_SUGGESTED])}, {otherwise}"

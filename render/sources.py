@@ -16,7 +16,7 @@ from render.film import clip, cuts, sound, source
 from render.film.clip import Clip
 from render.film.sound import Heard
 from render.motion import flow
-from render.motion.camera import Move, forward_affine
+from render.motion.camera import Move, onward
 from render.motion.flow import Estimator, Motion
 from render.motion.follow import seen
 from render.motion.warp import Matrix, warp_affine
@@ -217,5 +217,5 @@ def _cameras(scene: Scene) -> Iterator[Matrix]:
     camera: Matrix = np.eye(3)
     for index in range(scene.length):
         if index > 0:
-            camera = forward_affine(Move(**scene.at(index).camera._asdict()), *scene.size) @ camera
+            camera = onward(camera, Move(**scene.at(index).camera._asdict()), *scene.size)
         yield camera

@@ -69,7 +69,7 @@ class Network:
 
         def seen(tensor: Tensor) -> Tensor:
             held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
+            return tensor.detach()  # an output that held itself would never be freed
 
         side = PICTURES[0]
         image = torch.zeros(1, 3, side, side, device=self.device, requires_grad=True)

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from render.motion.warp import Affine, Border, Matrix, warp_affine
 
+FARTHEST = 1e6
+"""How much larger or smaller moves together may make a picture: beyond, a pixel fills it, or it is none."""
+
 
 @dataclass(frozen=True)
 class Move:
@@ -39,8 +42,15 @@ def travelled(moves: Sequence[Move], width: int, height: int) -> Matrix:
     """3x3, from a pixel (x, y, 1) to where the moves put it, one after the other."""
     affine: Matrix = np.eye(3)
     for by in moves:
-        affine = forward_affine(by, width, height) @ affine
+        affine = onward(affine, by, width, height)
     return affine
+
+
+def onward(affine: Matrix, by: Move, width: int, height: int) -> Matrix:
+    """An affine after one move more; the same when that would lead farther than anything can be seen."""
+    moved: Matrix = forward_affine(by, width, height) @ affine
+    largest, smallest = np.linalg.svd(moved[:2, :2], compute_uv=False)
+    return moved if 1 / FARTHEST <= smallest <= largest <= FARTHEST else affine
 
 
 def forward_affine(by: Move, width: int, height: int) -> Matrix:

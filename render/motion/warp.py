@@ -129,8 +129,11 @@ def _lanczos_table(device: torch.device) -> Tensor:
 
 
 def _low_pass(image: Tensor, scale: float, border: Border) -> Tensor:
-    """What `scale` (output pixels per input pixel) leaves no room for is taken out: a Lanczos-windowed sinc."""
-    cutoff = scale / MILD_MINIFICATION
+    """What `scale` (output pixels per input pixel) leaves no room for is taken out: a Lanczos-windowed sinc.
+
+    Of a picture that becomes less than a pixel no more than of one that becomes a pixel.
+    """
+    cutoff = max(scale, 1 / max(image.shape[2:])) / MILD_MINIFICATION
     if cutoff >= 1:
         return image
     radius = math.ceil(LOBES / cutoff)
