@@ -108,11 +108,11 @@ class Maker:
             if self.on_step is not None:
                 self.on_step(octave, step, value)
 
-        pieces = [*lead, *run]
+        ahead = [*lead, *run]
         first = next(piece.frames.start for piece in self.pieces if piece.kept)
-        start, last = pieces[0].frames.start, pieces[-1].frames.stop
+        start, last = ahead[0].frames.start, ahead[-1].frames.stop
         stream = loop.frames(self.scene, self.network, start, canvas, heard)
-        with contextlib.closing(stream), Behind(partial(self._keep, pieces)) as behind:
+        with contextlib.closing(stream), Behind(partial(self._keep, ahead)) as behind:
             tile = self.network.tile
             for index, picture, after in islice(stream, last - start):
                 behind.give((picture, after, self.network.tile))

@@ -22,13 +22,13 @@ from render.scene.model import Scene
 BITS = {"h264": 0.9, "h265": 0.8, "prores": 6.0, "png": 19.0, "jpg": 5.0}
 """Bits a pixel of dreamed films, at the default crf; of h264 and h265 measured 0.5 to 1.2, on four scenes."""
 DEFAULT_CRF = {"h264": 18, "h265": 20}
-HALVES = 6
+HALVING = 6
 """Steps of crf that halve a film's size (x264's and x265's own rule)."""
 SOUND = 40_000
 """Bytes a second of sound, when it is compressed."""
-STATE = 12
+STATE_BYTES = 12
 """Bytes a pixel of the canvas that is kept with each piece."""
-PIXEL = 120
+FRAME_BYTES = 120
 """Bytes that a frame takes for each pixel of the film, whatever the network takes beside it: copies of the canvas,
 gradients, frames that wait."""
 
@@ -88,7 +88,7 @@ def memory(scene: Scene, device: torch.device) -> None:
     """Raises MissingError when a frame cannot fit into the memory, not even in tiles."""
     assert scene.size is not None, "a complete scene knows its size"
     width, height = scene.size
-    needed, free = PIXEL * width * height, machine.free_memory(device)
+    needed, free = FRAME_BYTES * width * height, machine.free_memory(device)
     if needed > free:
         raise MissingError(
             f"a frame of {width}x{height} takes {told_size(needed)} of memory and more, {told_size(free)} are free; "
@@ -103,13 +103,13 @@ def estimate(scene: Scene, form: Format, span: tuple[int, int], folder: Path | N
     """
     width, height = form.size
     frames = span[1] - span[0]
-    finer = 1.0 if form.crf is None else 2 ** ((DEFAULT_CRF[form.codec] - form.crf) / HALVES)
+    finer = 1.0 if form.crf is None else 2 ** ((DEFAULT_CRF[form.codec] - form.crf) / HALVING)
     deeper = 2 if form.depth == 16 else 1
     pictures = frames * width * height * BITS[form.codec] / 8 * finer * deeper
     if made := [] if folder is None else list(folder.glob(f"[0-9][0-9][0-9][0-9][0-9]{form.suffix}")):
         pictures = _size(made) / len(made) * frames / scene.output.segment
     heard = 0 if form.is_pictures or sources.heard(scene, *span) is None else frames / float(form.fps) * SOUND
-    states = min(-(-span[1] // scene.output.segment), SPREAD + LATEST + 1) * STATE * width * height
+    states = min(-(-span[1] // scene.output.segment), SPREAD + LATEST + 1) * STATE_BYTES * width * height
     film = round(pictures + heard)
     return film, 2 * film + states
 
@@ -129,7 +129,7 @@ def space(scene: Scene, form: Format, span: tuple[int, int], folder: Path, warn:
 def full(scene: Scene, form: Format, span: tuple[int, int], folder: Path) -> DiskFullError:
     """What is said when the disk has become full: how much is needed for the rest."""
     _, needed = estimate(scene, form, span, folder)
-    more = max(needed - _room(folder), STATE * form.size[0] * form.size[1])
+    more = max(needed - _room(folder), STATE_BYTES * form.size[0] * form.size[1])
     return DiskFullError(
         f"the disk of {folder} is full; about {more} bytes ({told_size(more)}) more are needed there; "
         "make room, then the same command goes on"

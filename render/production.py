@@ -59,7 +59,8 @@ def render(
     """
     form = api.form(scene)
     warn = warn or (lambda sentence: None)
-    first, last = span = span or api.span(scene)
+    span = span or api.span(scene)
+    first, last = span
     if not 0 <= first < last <= scene.length:
         raise UsageError(f"frames {first}:{last} are not within the film, 0:{scene.length}")
     target = preflight.place(Path(str(scene.output.path)))
