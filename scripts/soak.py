@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -112,7 +113,7 @@ def soak(
             for name, arguments in FILMS.items():
                 whole, seconds = right[name]
                 while made(folder) != whole or list(folder.rglob("*.parts")):
-                    killed, ended = attack(lambda given=arguments: Command(folder, given), chance, seconds)  # type: ignore[misc]
+                    killed, ended = attack(partial(Command, folder, arguments), chance, seconds)
                     if not is_survived(killed, ended):
                         raise SystemExit(f"after {sum(faults.values())} faults, {killed or 'nothing'} killed: {ended}")
                     if killed:

@@ -35,7 +35,7 @@ def told(path: Path, count: int = 3) -> str | None:
         return None
     except StorageError as error:
         assert path.name in str(error), error  # noqa: PT017  # each error of many
-        assert "\n" not in str(error)  # noqa: PT017
+        assert "\n" not in str(error)  # noqa: PT017  # as above
         return str(error)
     finally:
         assert time.monotonic() - begun < SOON
@@ -284,5 +284,5 @@ def test_damaged_sound_is_heard_or_a_sentence(suffix: str, tmp_path: Path) -> No
             if found is not None:
                 sound.track(sound.Heard(found, found.begin, Fraction(1)), tmp_path, ".mp4")
         except StorageError as error:
-            assert path.name in str(error)  # noqa: PT017
+            assert path.name in str(error)  # noqa: PT017  # each error of many
         assert time.monotonic() - begun < SOON

@@ -57,10 +57,12 @@ def test_a_damaged_segment_is_made_again_and_no_other(
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_damaged_state_costs_nothing_while_its_segment_is_there(
-    here: Path, begun: Path, whole: dict[str, str], how: str
+@pytest.mark.parametrize("name", ["00002.npy", "film.json"])
+def test_what_is_not_needed_to_finish_may_be_damaged(
+    here: Path, begun: Path, whole: dict[str, str], name: str, how: str
 ) -> None:
-    damage(begun / "00002.npy", how)
+    """A state, while its segment is there; what the folder says of the film, while each segment says it too."""
+    damage(begun / name, how)
     assert gone_on(here) == ([], [])
     assert contents(here) == {FILM: whole[FILM]}
 
@@ -75,15 +77,6 @@ def test_a_segment_whose_state_before_is_damaged_too_is_led_up_to(
     assert seen == list(range(2 * SEGMENT, 4 * SEGMENT))
     assert len(told) == 1
     assert told[0].startswith(f"frames {3 * SEGMENT} to {4 * SEGMENT - 1} ")
-    assert contents(here) == {FILM: whole[FILM]}
-
-
-@pytest.mark.parametrize("how", DAMAGES)
-def test_what_the_folder_says_of_the_film_may_be_damaged(
-    here: Path, begun: Path, whole: dict[str, str], how: str
-) -> None:
-    damage(begun / "film.json", how)
-    assert gone_on(here) == ([], [])
     assert contents(here) == {FILM: whole[FILM]}
 
 
