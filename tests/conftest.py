@@ -1,7 +1,9 @@
-"""Real parts at small sizes: photos, the network."""
+"""Real parts at small sizes: photos, the network, engines."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import cv2
@@ -10,8 +12,11 @@ import skimage.data
 import torch
 from torch import Tensor
 
-from render.dream import networks
-from render.dream.networks import Network
+from render.dream.tiled import TiledNetwork
+from render.models.network import Network, load_network
+from render.pipeline.engine import Engine
+from render.pipeline.plan import Options, plan
+from render.pipeline.scene import Scene
 
 
 def photo_tensor(name: str, width: int, height: int) -> Tensor:
@@ -20,12 +25,30 @@ def photo_tensor(name: str, width: int, height: int) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1).unsqueeze(0).float().contiguous() / 255
 
 
+def engine_of(scene: Scene, network: Network, options: Options = Options()) -> Engine:
+    """An engine that runs a scene on a network that is loaded already, without tiles."""
+    planned = plan(scene, options)
+    return Engine(planned, planned.device, TiledNetwork(network, tile_size=None))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache of the tests' own, also for the processes that they start; nothing is written in the user's."""
+    """A cache folder of the tests' own, for all their processes; the user's is not written to."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the workers' folders are beside each other
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patched.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """Restores the handlers that the program sets, which end the process at once."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
@@ -37,4 +60,4 @@ def photo() -> Tensor:
 @pytest.fixture(scope="session")
 def network() -> Network:
     """The embedded network, trained."""
-    return networks.load("efficientnet_lite0")
+    return load_network("efficientnet_lite0")

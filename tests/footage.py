@@ -7,37 +7,40 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from render import load, loop
-from render.dream.networks import Network
-from render.scene.model import Scene
-from tests.conftest import photo_tensor
-from tests.film.clips import Frames
+from render import load
+from render.models.network import Network
+from render.pipeline import loop
+from render.pipeline.scene import Scene
+from tests.conftest import engine_of, photo_tensor
+from tests.media.clips import Frames
 
 SCENE = """
 seed: 3
 source: {video: c.mp4}
-layers: [{layer: blocks.4}]
-dream: {octaves: 1, steps: 1, jitter: 4, first: {steps: 3}}
+objectives: [{layer: blocks.4}]
+dream: {octaves: 1, steps: 1, transforms: {jitter: 4}, first_frame: {steps: 3}}
 """
 STILL = ("dream", "{steps: 0}")
 
 
 def scene_of(folder: Path, *sets: tuple[str, str]) -> Scene:
+    """The scene of the clip c.mp4 in a folder, with these settings."""
     (folder / "scene.yaml").write_text(SCENE)
     return load(folder / "scene.yaml", [("--set", key, value) for key, value in sets])
 
 
-def filmed(photo: Tensor) -> Frames:
-    """1xHxWx3 of a 1x3xHxW."""
+def clip_of(photo: Tensor) -> Frames:
+    """A clip of one frame, 1xHxWx3 in 8 bits, of a photo (1x3xHxW in [0, 1])."""
     picture: Frames = np.rint(255 * photo.permute(0, 2, 3, 1).numpy()).astype(np.uint8)
     return picture
 
 
 def panned(name: str, count: int) -> Frames:
-    """A photo that moves two pixels a frame."""
+    """A clip of a photo that moves two pixels per frame."""
     photo = photo_tensor(name, 160, 64)
-    return np.concatenate([filmed(photo[..., 2 * i : 2 * i + 96]) for i in range(count)])
+    return np.concatenate([clip_of(photo[..., 2 * i : 2 * i + 96]) for i in range(count)])
 
 
-def whole(scene: Scene, network: Network) -> list[Tensor]:
-    return [frame for _, frame, _ in loop.frames(scene, network)]
+def pictures_of(scene: Scene, network: Network) -> list[Tensor]:
+    """All pictures of a scene."""
+    return [frame.picture for frame in loop.frames(engine_of(scene, network))]

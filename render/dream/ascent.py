@@ -1,180 +1,195 @@
-"""One image to one dreamed image: octaves, and gradient ascent in each."""
+"""Gradient ascent on a picture, octave by octave: the dream itself (Mordvintsev et al. 2015)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from render.dream import tiles
 from render.dream.gradients import TINY, Conditioner, total_variation
-from render.dream.networks import Network
-from render.dream.objectives import Objective, Part
-from render.dream.views import View, random_view
-from render.errors import is_out_of_memory
-
-SMALLEST_SIDE = 32
-"""Pixels; a coarser octave is left out, the networks see nothing in it."""
+from render.dream.objectives import Objective
+from render.dream.octaves import octave_sizes
+from render.dream.tiled import Gradients, TiledNetwork
+from render.dream.tiles import Size
+from render.dream.transforms import TransformRange, random_transform
 
 OnStep = Callable[[int, int, Tensor], None]
-"""Called after each step with the octave (coarsest first), the step, and the objective before it: a 0-d tensor, not a
-number when the step changed nothing, because its gradient was zero or held what is not a number."""
+"""Called after each step with the octave (coarsest first), the step, and the objective before it: a 0-d tensor, NaN
+when the step changed nothing because its gradient was zero or not finite."""
 
 
-@dataclass(frozen=True)
-class Ascent:
-    """How to ascend.
+@dataclass(frozen=True, kw_only=True)
+class AscentSettings:
+    """The settings of gradient ascent.
 
-    Octaves are `octave_scale` apart, `steps` holds a number for each, the coarsest first. A step sees the picture
-    shifted by up to `jitter` pixels, scaled by a factor in `scale` and turned by up to `rotate` degrees. The
-    conditioned gradient, averaged with `momentum`, is scaled to change a value in [0, 1] by `step_size` on average
-    (over the share of the picture that a neuron sees), an octave's last one by `last_step` times that; then
-    `total_variation` times the gradient of the total variation is taken off it.
+    Sizes of octaves differ by the factor `octave_scale`; `steps` holds the number of steps of each, the coarsest first,
+    in a picture whose longer side is `reference_side` (None: whose side is that of any picture).
+    Every step sees the picture under a random transform out of `transforms`. Its gradient goes through `conditioner`,
+    is averaged with `momentum`, and is scaled to change a value in [0, 1] by `step_size` on average (over the part of
+    the picture that the objective depends on). The scale falls linearly to `final_step_scale` at the last step of an
+    octave. `total_variation` times the gradient of the total variation is subtracted.
     """
 
     octave_scale: float
     steps: tuple[int, ...]
+    reference_side: int | None = None
     step_size: float
-    jitter: int
-    condition: Conditioner
-    last_step: float = 1.0
-    scale: tuple[float, float] = (1.0, 1.0)
-    rotate: float = 0.0
+    conditioner: Conditioner
+    transforms: TransformRange = field(default_factory=TransformRange)
+    final_step_scale: float = 1.0
     momentum: float = 0.0
     total_variation: float = 0.0
 
 
+@dataclass(frozen=True)
+class Octave:
+    """The objectives of one octave, each with its mask at the octave's size (None for the whole picture).
+
+    `coverage` is the fraction of the picture that they depend on.
+    """
+
+    index: int
+    size: Size
+    steps: int
+    objectives: Sequence[Objective]
+    masks: Sequence[Tensor | None]
+    coverage: float
+
+
 def dream(
     image: Tensor,
-    network: Network,
+    network: TiledNetwork,
+    *,
     objective: Objective,
-    ascent: Ascent,
+    settings: AscentSettings,
     seed: tuple[int, int],
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """The image, changed so that the network sees more of what the objective asks for.
+    """Returns the image, changed so that the objective rises.
 
-    `image` is 1x3xHxW float32 RGB in [0, 1], on the network's device; so is the result. `seed` is (scene's seed,
-    frame): with the octave and the step it determines every random number, whatever was dreamed before. Detail is
-    carried from octave to octave as in Mordvintsev et al. 2015, so that no steps return the image exactly.
+    `image` is 1x3xHxW float32 RGB in [0, 1], on the network's device; so is the result. `seed` is (the scene's seed,
+    frame): with octave and step it determines every random number, whatever was dreamed before. The detail of an octave
+    is added to the next one's base as in Mordvintsev et al. 2015, so that without steps the image is returned exactly.
     """
     if not objective.layers:
         return image
-    parts = objective.by_mask()
+    by_mask = objective.by_mask()
+    objectives = [masked for _, masked in by_mask]
     detail = torch.zeros_like(image)
-    for octave, (size, steps) in enumerate(octaves(image.shape[2], image.shape[3], ascent)):
-        masks = [None if mask is None else _resize(mask, size) for mask, _ in parts]
-        share = objective.share(size)
+    octaves = octave_sizes(
+        (image.shape[2], image.shape[3]),
+        settings.steps,
+        octave_scale=settings.octave_scale,
+        reference_side=settings.reference_side,
+    )
+    for index, (size, steps) in enumerate(octaves):
+        masks = [None if mask is None else _resize(mask, size) for mask, _ in by_mask]
+        octave = Octave(index, size, steps, objectives=objectives, masks=masks, coverage=objective.coverage(size))
         base = _resize(image, size)
-        reach = _union(masks)
-        carried = _resize(detail, size)
-        x = base + (carried if reach is None else carried * (reach > 0))
-        averages: list[Tensor] = []
-        for step in range(steps):
-            key = (*seed, octave, step)
-            view = random_view(key, size, ascent.jitter, ascent.scale, ascent.rotate)
-            gradients, value = _gradients(view.look(x), network, [part for _, part in parts], view, (*key, 1))
-            conditioned = [_usable(ascent.condition(view.back(gradient))) for gradient in gradients]
-            averages = averages or conditioned
-            for average, now in zip(averages, conditioned, strict=True):
-                average.lerp_(now, 1 - ascent.momentum)
-            step_size = ascent.step_size * (1 + (ascent.last_step - 1) * step / max(steps - 1, 1))
-            direction, strength = _direction(averages, masks)
-            moves = torch.stack([gradient.abs().sum() for gradient in conditioned]).sum() > 0
-            smoother = moves * _smoother(x, masks) if ascent.total_variation else None
-            x.addcmul_(direction, moves / (strength + TINY), value=step_size * share)
-            if smoother is not None:
-                x.sub_(smoother, alpha=step_size * share * ascent.total_variation)
-            x.clamp_(0, 1)
-            if on_step is not None:
-                on_step(octave, step, torch.where(moves, value, torch.nan))
+        x = base + _inside(masks, _resize(detail, size))
+        _ascend(x, network, octave=octave, settings=settings, seed=seed, on_step=on_step)
         detail = x - base
     return x
 
 
-def octaves(height: int, width: int, ascent: Ascent) -> list[tuple[tuple[int, int], int]]:
-    """((height, width), steps) of each octave, coarsest first; the last is the picture's own."""
-    found = []
-    for octave, steps in enumerate(ascent.steps, 1 - len(ascent.steps)):
-        scale = ascent.octave_scale**octave
-        size = (round(height * scale), round(width * scale))
-        if octave == 0 or min(size) >= SMALLEST_SIDE:
-            found.append((size, steps))
-    return found
+def _ascend(
+    x: Tensor,
+    network: TiledNetwork,
+    *,
+    octave: Octave,
+    settings: AscentSettings,
+    seed: tuple[int, int],
+    on_step: OnStep | None,
+) -> None:
+    """Takes all steps of an octave, in place."""
+    averages: list[Tensor] = []
+    for step in range(octave.steps):
+        step_seed = (*seed, octave.index, step)
+        gradients, value = _conditioned_gradients(x, network, octave=octave, settings=settings, seed=step_seed)
+        averages = averages or gradients
+        for average, gradient in zip(averages, gradients, strict=True):
+            average.lerp_(gradient, 1 - settings.momentum)
+        is_change = torch.stack([gradient.abs().sum() for gradient in gradients]).sum() > 0
+        _update(x, averages, is_change, octave=octave, settings=settings, step=step)
+        if on_step is not None:
+            on_step(octave.index, step, torch.where(is_change, value, torch.nan))
 
 
-def _gradients(
-    x: Tensor, network: Network, parts: Sequence[Objective], view: View, seed: tuple[int, ...]
-) -> tuple[list[Tensor], Tensor]:
-    """d objective / d x for each part of it, float32, and the whole objective; in tiles where the network says so.
+def _conditioned_gradients(
+    x: Tensor, network: TiledNetwork, *, octave: Octave, settings: AscentSettings, seed: tuple[int, ...]
+) -> Gradients:
+    """Returns the gradient of each objective under a random transform, transformed back and conditioned."""
+    transform = random_transform(octave.size, settings.transforms, seed=seed)
+    gradients, value = network.gradients(
+        transform.apply(x), objectives=octave.objectives, transform=transform, seed=(*seed, 1)
+    )
+    return [_finite_or_zero(settings.conditioner(transform.invert(gradient))) for gradient in gradients], value
 
-    When memory runs out, the tiles are halved.
+
+def _update(
+    x: Tensor,
+    gradients: Sequence[Tensor],
+    is_change: Tensor,
+    *,
+    octave: Octave,
+    settings: AscentSettings,
+    step: int,
+) -> None:
+    """x += η·g/‖g‖ - η·λ·∇TV(x), clamped to [0, 1], in place; nothing where `is_change`, a 0-d tensor, is false.
+
+    η is the step size, ‖g‖ the mean strength of the gradients, λ the weight of the total variation.
     """
-    while True:
-        try:
-            return _in_tiles(x, network, parts, view, seed)
-        except (RuntimeError, MemoryError) as error:  # torch's own kind of error is for GPUs only
-            if not is_out_of_memory(error):
-                raise
-        network.halve_tile((x.shape[2], x.shape[3]))
+    step_size = _step_size(settings, step, steps=octave.steps) * octave.coverage
+    direction, strength = _direction(gradients, octave.masks)
+    smoothing = is_change * _smoothing(x, octave.masks) if settings.total_variation else None
+    x.addcmul_(direction, is_change / (strength + TINY), value=step_size)
+    if smoothing is not None:
+        x.sub_(smoothing, alpha=step_size * settings.total_variation)
+    x.clamp_(0, 1)
 
 
-def _in_tiles(
-    x: Tensor, network: Network, parts: Sequence[Objective], view: View, seed: tuple[int, ...]
-) -> tuple[list[Tensor], Tensor]:
-    layers = {name: network.layers[name] for part in parts for name in part.layers}
-    gradients: list[Tensor] = []
-    values: list[Tensor] = []
-    places: dict[str, tuple[int, int]] = {}
-    for tile in reversed(tiles.grid((x.shape[2], x.shape[3]), network.tile, list(layers.values()), seed)):
-        seen = tile.cut(x).detach().requires_grad_(True)
-        with torch.enable_grad():
-            found = network.activations(seen, layers.keys())
-            own: dict[str, Part] = {}
-            for name in layers.keys() if not tile.is_whole else ():
-                places.setdefault(name, tile.places(layers[name], found[name]))  # of the first, at the bottom right
-                found[name], own[name] = tile.part(layers[name], found[name], places[name], view)
-            wanted = [part(found, view, own) for part in parts]
-        last = len(parts) - 1
-        of_tile = [torch.autograd.grad(value, seen, retain_graph=i < last)[0] for i, value in enumerate(wanted)]
-        values += (value.detach() for value in wanted)
-        if tile.is_whole:
-            gradients = of_tile
-        else:
-            gradients = gradients or [torch.zeros_like(x) for _ in parts]
-            for whole, gradient in zip(gradients, of_tile, strict=True):
-                tile.cut(whole).add_(gradient)
-    return gradients, sum(values[1:], values[0])
+def _step_size(settings: AscentSettings, step: int, *, steps: int) -> float:
+    """Falls linearly from `step_size` to `final_step_scale` times that at the last step."""
+    return settings.step_size * (1 + (settings.final_step_scale - 1) * step / max(steps - 1, 1))
 
 
-def _usable(gradient: Tensor) -> Tensor:
-    """The gradient; zeros when any of it is infinite or not a number, as then its sum is. Only the device knows."""
+def _finite_or_zero(gradient: Tensor) -> Tensor:
+    """Returns the gradient, or zeros when any of its values, and so its sum, is not finite; without a device sync."""
     return torch.where(gradient.sum().isfinite(), gradient, 0)
 
 
 def _direction(gradients: Sequence[Tensor], masks: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
-    """Where to step, and how strong that is on average, of the strongest part of each pixel, before masks."""
-    strength = reduce(torch.maximum, [gradient.abs() for gradient in gradients]).mean()  # parts may cancel, this not
+    """Returns the sum of the masked gradients, and the mean of the strongest unmasked one at each value.
+
+    Gradients of several objectives may cancel each other in the sum; their strengths do not.
+    """
+    strength = reduce(torch.maximum, [gradient.abs() for gradient in gradients]).mean()
     masked = [g if mask is None else mask * g for g, mask in zip(gradients, masks, strict=True)]
     return reduce(torch.add, masked), strength
 
 
-def _smoother(x: Tensor, masks: Sequence[Tensor | None]) -> Tensor:
-    """The gradient of the total variation, within the masks."""
-    whole = _union(masks)
-    return total_variation(x) if whole is None else whole * total_variation(x)
+def _smoothing(x: Tensor, masks: Sequence[Tensor | None]) -> Tensor:
+    """Returns the gradient of the total variation, within the masks."""
+    union = _union(masks)
+    return total_variation(x) if union is None else union * total_variation(x)
+
+
+def _inside(masks: Sequence[Tensor | None], detail: Tensor) -> Tensor:
+    """Returns the detail where any mask is not black, and zero elsewhere."""
+    union = _union(masks)
+    return detail if union is None else detail * (union > 0)
 
 
 def _union(masks: Sequence[Tensor | None]) -> Tensor | None:
-    """Where any of the masks lets something change, and how much; None when it is everywhere."""
-    given = [mask for mask in masks if mask is not None]
-    return torch.stack(given).amax(0) if len(given) == len(masks) else None
+    """Returns the maximum of the masks; None when one of them is the whole picture."""
+    tensors = [mask for mask in masks if mask is not None]
+    return torch.stack(tensors).amax(0) if len(tensors) == len(masks) else None
 
 
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear and antialiased, so that it never leaves [0, 1]; the same tensor when the size is right."""
+def _resize(x: Tensor, size: Size) -> Tensor:
+    """Resizes bilinearly with antialiasing, which never leaves [0, 1]; returns the same tensor at the same size."""
     return x if tuple(x.shape[2:]) == size else F.interpolate(x, size, mode="bilinear", antialias=True)

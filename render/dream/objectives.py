@@ -1,4 +1,4 @@
-"""What a dream is asked for more of: small values that add, subtract and scale.
+"""Objectives: what a dream maximises. They are small values that add, subtract and scale.
 
 0.8 * layer("blocks.10") + 0.2 * channels("blocks.4", [3, 17])
 """
@@ -7,77 +7,86 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from render.dream.views import Place, View
+from render.dream.transforms import Point, Transform
 
-Extent = tuple[int, int, int]
-"""Of places along an axis: the first, one after the last, and how many there are in the whole picture."""
+
+class Extent(NamedTuple):
+    """Positions of a layer along one axis: from `start` to `stop`, of `total` in the whole picture."""
+
+    start: int
+    stop: int
+    total: int
 
 
 @dataclass(frozen=True)
-class Part:
-    """Places of a layer, `rows` and `columns` of those that it has in a `view` of the picture."""
+class Region:
+    """A rectangle of a layer's positions, computed from a transformed picture."""
 
     rows: Extent
     columns: Extent
-    view: View
+    transform: Transform
 
     @classmethod
-    def whole(cls, activation: Tensor, view: View) -> Part:
-        """All of them; of logits, which have no places, one."""
+    def whole(cls, activation: Tensor, transform: Transform) -> Region:
+        """Returns the region of all positions; logits, which have no positions, count as one."""
         rows, columns = (*activation.shape[2:], 1, 1)[:2]
-        return cls((0, rows, rows), (0, columns, columns), view)
+        return cls(Extent(0, rows, rows), Extent(0, columns, columns), transform)
 
     @property
-    def share(self) -> float:
-        """How many of all places these are."""
-        (top, bottom, rows), (left, right, columns) = self.rows, self.columns
-        return (bottom - top) * (right - left) / (rows * columns)
+    def fraction(self) -> float:
+        """The fraction of all positions of the layer that are in this region."""
+        rows, columns = self.rows, self.columns
+        return (rows.stop - rows.start) * (columns.stop - columns.start) / (rows.total * columns.total)
 
-    def locate(self, place: Place) -> tuple[int, int] | None:
-        """The row and the column, among these, that see a place of the picture; None when none of them does."""
-        seen = self.view.locate(place)
-        if seen is None:
+    def locate(self, point: Point) -> tuple[int, int] | None:
+        """Returns row and column, within the region, of a point of the untransformed picture; None if it is outside."""
+        transformed = self.transform.locate(point)
+        if transformed is None:
             return None
-        found = []
-        for at, (first, last, count) in zip(reversed(seen), (self.rows, self.columns), strict=True):
-            index = min(int(at * count), count - 1)
-            if not first <= index < last:
+        indices = []
+        for coordinate, extent in zip(reversed(transformed), (self.rows, self.columns), strict=True):
+            index = min(int(coordinate * extent.total), extent.total - 1)
+            if not extent.start <= index < extent.stop:
                 return None
-            found.append(index - first)
-        return found[0], found[1]
+            indices.append(index - extent.start)
+        return indices[0], indices[1]
 
 
-Measure = Callable[[Tensor, Part], Tensor]
-"""From a layer's activation (1xCxhxw, or 1xC) of a part of the picture to how much of what is wanted there is."""
+Measure = Callable[[Tensor, Region], Tensor]
+"""From the activation of a region of a layer (1xCxhxw, or 1xC) to the 0-d tensor that is maximised."""
 
-COMPARED = 2**24
-"""So many pairs of places, of a picture and its guide, are compared at a time: 64 MB."""
+MAX_PAIRS = 2**24
+"""Pairs of positions, of a picture and its guide, that are compared at a time: 64 MB."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """A weight times a measure of one layer's activation, and where in the picture it may change something.
+    """A weight times a measure of one layer's activation, and the mask of the pixels that it may change.
 
-    `mask` is 1x1xHxW in [0, 1], None for everywhere. `reach` is the side, in pixels, of what a local measure depends
-    on, None when that is the whole picture.
+    `mask` is 1x1xHxW in [0, 1], None for the whole picture. `receptive_field` is the side, in pixels, of the part that
+    a local measure depends on, None when that is the whole picture.
     """
 
     weight: float
     layer: str
     measure: Measure
     mask: Tensor | None = None
-    reach: int | None = None
+    receptive_field: int | None = None
 
-    def value(self, activation: Tensor, part: Part | None, view: View) -> Tensor:
-        """What the places of a part, or all of them, add to the objective; a local measure is no mean of places."""
-        if part is None:
-            return self.weight * self.measure(activation, Part.whole(activation, view))
-        share = 1.0 if self.reach is not None else part.share
-        return self.weight * share * self.measure(activation, part)
+    def value(self, activation: Tensor, transform: Transform, *, region: Region | None) -> Tensor:
+        """Returns what the positions of a region, or all of them (None), add to the objective.
+
+        A measure of the whole layer is a mean over positions and is weighted by their fraction; a local one is not.
+        """
+        if region is None:
+            return self.weight * self.measure(activation, Region.whole(activation, transform))
+        fraction = 1.0 if self.receptive_field is not None else region.fraction
+        return self.weight * fraction * self.measure(activation, region)
 
 
 @dataclass(frozen=True)
@@ -88,18 +97,23 @@ class Objective:
 
     @property
     def layers(self) -> frozenset[str]:
-        """The layers whose activations are needed; empty when there is nothing to ask for."""
+        """The layers whose activations are needed; empty for an objective without terms."""
         return frozenset(term.layer for term in self.terms)
 
     def __call__(
-        self, activations: Mapping[str, Tensor], view: View, parts: Mapping[str, Part] | None = None
+        self,
+        activations: Mapping[str, Tensor],
+        transform: Transform,
+        *,
+        regions: Mapping[str, Region] | None = None,
     ) -> Tensor:
-        """The scalar float32 value, given the activation of every layer in `layers` for a view of the picture.
+        """Returns the value, a 0-d float32 tensor, from the activations of `layers` for a transformed picture.
 
-        Of `parts`, by layer, it is what they add to the value of the whole.
+        With `regions`, by layer, activations hold these positions only, and the value is their part of the whole.
         """
         first, *rest = (
-            term.value(activations[term.layer], parts[term.layer] if parts else None, view) for term in self.terms
+            term.value(activations[term.layer], transform, region=regions[term.layer] if regions else None)
+            for term in self.terms
         )
         return sum(rest, first)
 
@@ -115,86 +129,89 @@ class Objective:
 
     __rmul__ = __mul__
 
-    def within(self, mask: Tensor) -> Objective:
-        """The same, but changing the picture only where the mask (1x1xHxW) is not black."""
+    def masked(self, mask: Tensor) -> Objective:
+        """Returns the same objective, which changes the picture only where the mask (1x1xHxW) is not black."""
         return Objective(tuple(replace(term, mask=mask) for term in self.terms))
 
-    def share(self, size: tuple[int, int]) -> float:
-        """How much of a picture of (height, width) it depends on: 1, or less when it asks for neurons only."""
-        sides = [
-            size if term.reach is None else (min(term.reach, size[0]), min(term.reach, size[1])) for term in self.terms
-        ]
-        return min(1.0, sum(height * width for height, width in sides) / (size[0] * size[1]))
+    def coverage(self, size: tuple[int, int]) -> float:
+        """Returns the fraction of a (height, width) picture that it depends on: below 1 for local measures only."""
+        height, width = size
+        pixels = 0
+        for term in self.terms:
+            side = max(size) if term.receptive_field is None else term.receptive_field
+            pixels += min(side, height) * min(side, width)
+        return min(1.0, pixels / (height * width))
 
     def by_mask(self) -> list[tuple[Tensor | None, Objective]]:
-        """The parts that share a mask, with it."""
+        """Returns each distinct mask with the objective of the terms that have it."""
         masks = {id(term.mask): term.mask for term in self.terms}
         return [(mask, Objective(tuple(term for term in self.terms if term.mask is mask))) for mask in masks.values()]
 
 
 def layer(name: str) -> Objective:
-    """More of whatever the layer sees (Mordvintsev et al. 2015)."""
-    return Objective((Term(1.0, name, lambda activation, part: mean_square(activation)),))
+    """Returns the mean square of a layer's activation (Mordvintsev et al. 2015)."""
+    return Objective((Term(1.0, name, lambda activation, region: mean_square(activation)),))
 
 
 def channels(name: str, indices: Sequence[int]) -> Objective:
-    """More of what these channels of the layer see."""
+    """Returns the mean square of some channels of a layer."""
 
-    def measure(activation: Tensor, part: Part) -> Tensor:
+    def measure(activation: Tensor, region: Region) -> Tensor:
         return mean_square(torch.stack([activation[:, index] for index in indices]))
 
     return Objective((Term(1.0, name, measure),))
 
 
-def neuron(name: str, channel: int, place: Place, reach: int | None = None) -> Objective:
-    """More of what one channel of the layer sees at one place of the picture, wherever that is in the view.
+def position(name: str, channel: int, *, point: Point, receptive_field: int | None = None) -> Objective:
+    """Returns the square of one channel at one point of the untransformed picture.
 
-    `reach` is the layer's receptive field, None when it is not bounded.
+    `receptive_field` is the layer's, None when it is unbounded. Zero while the point is not visible.
     """
 
-    def measure(activation: Tensor, part: Part) -> Tensor:
-        at = part.locate(place)
-        if at is None:
+    def measure(activation: Tensor, region: Region) -> Tensor:
+        located = region.locate(point)
+        if located is None:
             return 0.0 * mean_square(activation[:, channel])
-        row, column = at
+        row, column = located
         return mean_square(activation[:, channel, row, column])
 
-    return Objective((Term(1.0, name, measure, reach=reach),))
+    return Objective((Term(1.0, name, measure, receptive_field=receptive_field),))
 
 
-def logit(name: str, index: int) -> Objective:
-    """A higher score for a class; `name` is the layer of the scores."""
-    return Objective((Term(1.0, name, lambda activation, part: _widened(activation[:, index]).mean()),))
+def class_logit(name: str, index: int) -> Objective:
+    """Returns the logit of a class; `name` is the layer of the logits."""
+    return Objective((Term(1.0, name, lambda activation, region: _at_least_float32(activation[:, index]).mean()),))
 
 
 def guide(name: str, features: Tensor) -> Objective:
-    """More of what is in another picture, whose activation of the layer is `features`.
+    """Returns the mean dot product with the best matching features of a guide picture.
 
-    At every place the feature of the guide that matches best (the largest dot product) is asked for (Mordvintsev et al.
-    2015, `objective_guide`).
+    `features` is the guide's activation of the layer. At every position, the best match is that of the largest dot
+    product (Mordvintsev et al. 2015, `objective_guide`).
     """
-    wanted = _widened(_places(features))
-    rows = max(1, COMPARED // wanted.shape[1])
+    guide_features = _at_least_float32(_features_by_position(features))
+    chunk = max(1, MAX_PAIRS // guide_features.shape[1])
 
-    def measure(activation: Tensor, part: Part) -> Tensor:
-        found = _widened(_places(activation))
+    def measure(activation: Tensor, region: Region) -> Tensor:
+        picture_features = _at_least_float32(_features_by_position(activation))
         with torch.no_grad():
-            best = torch.cat([(some.T @ wanted).argmax(1) for some in torch.split(found, rows, dim=1)])
-        return (found * wanted[:, best]).mean()
+            chunks = torch.split(picture_features, chunk, dim=1)
+            best = torch.cat([(each.T @ guide_features).argmax(1) for each in chunks])
+        return (picture_features * guide_features[:, best]).mean()
 
     return Objective((Term(1.0, name, measure),))
 
 
 def mean_square(activation: Tensor) -> Tensor:
-    """In float32 or better, whatever the network runs in."""
-    return _widened(activation).square().mean()
+    """Returns the mean square, in float32 or better whatever the network's dtype."""
+    return _at_least_float32(activation).square().mean()
 
 
-def _places(activation: Tensor) -> Tensor:
-    """CxN: a feature for each place; logits have one."""
+def _features_by_position(activation: Tensor) -> Tensor:
+    """Returns CxN, one feature for each position; logits have one position."""
     return activation.flatten(2)[0] if activation.dim() > 2 else activation.T
 
 
-def _widened(x: Tensor) -> Tensor:
-    """No narrower than float32, whose sums do not overflow."""
+def _at_least_float32(x: Tensor) -> Tensor:
+    """Returns `x` in a dtype no narrower than float32, whose sums do not overflow."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,7 +1,7 @@
-"""Gradients of large pictures in tiles: each counts the places of the layers in its own part, and sees around it.
+"""The grid of tiles that a large picture is cut into: geometry only, no tensors are computed.
 
-What a layer asks for is a mean over its places. So the gradient of a picture is the sum of the gradients of parts of
-these places, and each of these needs only what its places see: half a receptive field around them.
+An objective is a mean over the positions of a layer. Its gradient is therefore the sum of the gradients of parts of
+these positions, and each part depends only on its pixels and half a receptive field around them.
 """
 
 from __future__ import annotations
@@ -14,109 +14,114 @@ from itertools import pairwise, product
 import numpy as np
 from torch import Tensor
 
-from render.dream.anatomy import Layer
-from render.dream.objectives import Part
-from render.dream.views import View
+from render.choices import MIN_TILE_SIZE
+from render.dream.objectives import Extent, Region
+from render.dream.transforms import Transform
+from render.models.layers import LayerInfo
 
-SMALLEST = 128
-"""Pixels a side; a smaller tile sees too little."""
-ROUNDED = 128
-"""Sides are multiples of so many pixels, so that a little more or less memory changes nothing."""
-SHARE = 0.5
-"""Of the free memory, what a gradient may take."""
+TILE_SIZE_MULTIPLE = 128
+"""Pixels; automatic tile sizes are multiples of it, so that slightly more or less free memory changes nothing."""
+MEMORY_FRACTION = 0.5
+"""Largest fraction of the free memory that one gradient takes."""
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Along one axis, in pixels: the part whose places count, from `start` to `stop`, within what is seen for it."""
+    """A tile along one axis, in pixels: its own part from `start` to `stop`, and the `window` of input around it."""
 
     start: int
     stop: int
-    seen: slice
+    window: slice
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of a picture of (height, width) `size`."""
+    """One tile of a picture; `picture_size` is (height, width)."""
 
     rows: Span
     columns: Span
-    size: tuple[int, int]
+    picture_size: Size
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is the whole picture."""
-        return (self.rows.stop - self.rows.start, self.columns.stop - self.columns.start) == self.size
+    def crop(self, picture: Tensor) -> Tensor:
+        """Returns a view of the tile's window in a 1xCxHxW picture."""
+        return picture[..., self.rows.window, self.columns.window]
 
-    def cut(self, picture: Tensor) -> Tensor:
-        """What is seen of a picture, 1xCxhxw."""
-        return picture[..., self.rows.seen, self.columns.seen]
+    def region(self, activation: Tensor, stride: int, *, transform: Transform) -> tuple[Tensor, Region]:
+        """Returns the activation at the tile's own positions, and which region of the whole layer they are.
 
-    def places(self, layer: Layer, activation: Tensor) -> tuple[int, int]:
-        """How many rows and columns of places the layer has in the whole picture; of a tile at its bottom right."""
-        assert layer.stride is not None, "a layer with places"
-        rows, columns = activation.shape[2:]
-        return self.rows.seen.start // layer.stride + rows, self.columns.seen.start // layer.stride + columns
-
-    def part(self, layer: Layer, activation: Tensor, places: tuple[int, int], view: View) -> tuple[Tensor, Part]:
-        """The activation of what counts, and which part of all `places` that is."""
-        assert layer.stride is not None, "a layer with places"
-        inner, ranges = [], []
-        for span, side, count in zip((self.rows, self.columns), self.size, places, strict=True):
-            first = span.start // layer.stride
-            last = count if span.stop == side else span.stop // layer.stride
-            skipped = span.seen.start // layer.stride
-            inner.append(slice(first - skipped, last - skipped))
-            ranges.append((first, last, count))
-        return activation[:, :, inner[0], inner[1]], Part(ranges[0], ranges[1], view)
+        `activation` is that of the tile's window, 1xCxhxw, of a layer with this `stride`. Windows begin and end a
+        multiple of every stride from the borders of the picture, so the size of the whole layer follows from any tile.
+        """
+        slices, extents = [], []
+        axes = zip((self.rows, self.columns), self.picture_size, activation.shape[2:], strict=True)
+        for span, length, count in axes:
+            before = span.window.start // stride
+            total = before + count + (length - span.window.stop) // stride
+            first = span.start // stride
+            last = total if span.stop == length else span.stop // stride
+            slices.append(slice(first - before, last - before))
+            extents.append(Extent(first, last, total))
+        return activation[:, :, slices[0], slices[1]], Region(extents[0], extents[1], transform)
 
 
-def grid(size: tuple[int, int], side: int | None, layers: Collection[Layer], seed: tuple[int, ...]) -> list[Tile]:
-    """The tiles of a picture of (height, width), with what they see about `side` pixels; a random grid for each seed.
+def tile_grid(size: Size, *, tile_size: int | None, layers: Collection[LayerInfo], seed: tuple[int, ...]) -> list[Tile]:
+    """Returns the tiles of a picture of `size`, the bottom right one first; each seed gives another random grid.
 
-    One tile, the whole, for no side, when it fits, or when a layer sees all of the picture at once. Where a tile has no
-    room for all that its places see, it sees less, and its gradient is inexact near its borders.
+    Windows are about `tile_size` pixels a side. There is a single tile, the whole picture, when `tile_size` is None,
+    when the picture fits into one, or when a layer depends on the whole picture. Where a window is too small for the
+    receptive field, the gradient is inexact near the borders of the tile.
     """
-    strides, reaches = _bounds(layers)
-    if side is None or not strides or max(size) <= side:
-        return [Tile(Span(0, size[0], slice(0, size[0])), Span(0, size[1], slice(0, size[1])), size)]
+    strides, receptive_fields = _bounds(layers)
+    if tile_size is None or not strides or max(size) <= tile_size:
+        return [Tile(_whole(size[0]), _whole(size[1]), size)]
     stride = max(strides)
-    margin = min(-(-max(reaches) // 2) + stride, side // 4)
+    margin = min(-(-max(receptive_fields) // 2) + stride, tile_size // 4)
     random = np.random.default_rng(seed)
-    spans = [list(_spans(length, side, stride, margin, float(random.random()))) for length in size]
-    return [Tile(rows, columns, size) for rows, columns in product(*spans)]
+    axes = [
+        list(_spans(length, tile_size, stride=stride, margin=margin, offset=float(random.random()))) for length in size
+    ]
+    return [Tile(rows, columns, size) for rows, columns in product(*axes)][::-1]
 
 
-def fitting(size: tuple[int, int], layers: Collection[Layer], pixel: float, free: float) -> int | None:
-    """The side of tiles for a picture of (height, width) of which each `pixel` takes so many bytes, when some are free.
+def fitting_tile_size(
+    size: Size, layers: Collection[LayerInfo], *, bytes_per_pixel: float, free_bytes: float
+) -> int | None:
+    """Returns the largest tile size with which a gradient of a picture of `size` fits into the free memory.
 
-    None when the whole picture fits, or cannot be cut.
+    None when the whole picture fits, or when the layers cannot be computed in tiles.
     """
     strides, _ = _bounds(layers)
-    room = SHARE * free / pixel
-    if not strides or size[0] * size[1] <= room:
+    pixels = MEMORY_FRACTION * free_bytes / bytes_per_pixel
+    if not strides or size[0] * size[1] <= pixels:
         return None
-    return max(int(math.sqrt(room)) // ROUNDED * ROUNDED, SMALLEST)
+    return max(int(math.sqrt(pixels)) // TILE_SIZE_MULTIPLE * TILE_SIZE_MULTIPLE, MIN_TILE_SIZE)
 
 
-def can_be_cut(layers: Collection[Layer]) -> bool:
-    """Whether there are places that each see a part of the picture only."""
+def is_tileable(layers: Collection[LayerInfo]) -> bool:
+    """Returns whether every position of these layers depends on a bounded part of the picture."""
     return bool(_bounds(layers)[0])
 
 
-def _bounds(layers: Collection[Layer]) -> tuple[list[int], list[int]]:
-    """Strides and receptive fields; none when some layer has no places, or sees all of the picture."""
+def _bounds(layers: Collection[LayerInfo]) -> tuple[list[int], list[int]]:
+    """Returns strides and receptive fields; both empty when a layer lacks positions or depends on the whole picture."""
     strides = [layer.stride for layer in layers if layer.stride is not None]
-    reaches = [layer.receptive_field for layer in layers if layer.receptive_field is not None]
-    return (strides, reaches) if len(strides) == len(reaches) == len(layers) else ([], [])
+    fields = [layer.receptive_field for layer in layers if layer.receptive_field is not None]
+    return (strides, fields) if len(strides) == len(fields) == len(layers) else ([], [])
 
 
-def _spans(length: int, side: int, stride: int, margin: int, offset: float) -> Iterator[Span]:
-    """Along one axis; cuts are at multiples of the stride, where a layer's places are the same in tile and picture."""
-    if length <= side:
-        yield Span(0, length, slice(0, length))
+def _whole(length: int) -> Span:
+    return Span(0, length, slice(0, length))
+
+
+def _spans(length: int, tile_size: int, *, stride: int, margin: int, offset: float) -> Iterator[Span]:
+    """Yields the spans along one axis, cut at multiples of the stride, where positions in tile and picture coincide."""
+    if length <= tile_size:
+        yield _whole(length)
         return
-    step = max((side - 2 * margin) // stride, 1) * stride
+    step = max((tile_size - 2 * margin) // stride, 1) * stride
     first = (1 + int(offset * (step // stride))) * stride
     cuts = [0, *range(first, length, step), length]
     for start, stop in pairwise(cuts):

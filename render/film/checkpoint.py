@@ -1,23 +1,17 @@
-"""The folder beside a film in the making: whole segments, and the float state of the loop after them.
+"""The checkpoint of an unfinished film in its working folder: complete segments, and the loop's canvas after each.
 
     zoom.mp4.parts/
-      film.json     what is being made; another scene is not mixed in
+      film.json     what the film's frames depend on; another film is not mixed in
       00000.mp4     a segment        00000.npy   the canvas after it        00000.json   the checksums of both
 
-A segment counts when its .json is there, is of this film, and holds its checksum; that file is written last. Every
-.json holds a checksum of itself.
+A segment is complete when its .json exists, is of this film and this number, and has its checksum; that file is written
+last. Every .json has a checksum of itself.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
-import hashlib
 import io
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,34 +19,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from render.errors import StorageError, UsageError, shown
-from render.film.files import TEMPORARY, sha256, storing, write
+from render.errors import UsageError
+from render.film.atomic import atomic_write, storage_errors
+from render.film.folder import IDENTITY, WorkFolder, digest, unfinished_film
+from render.text import quote
 
-LOCK = "lock"
-LOCK_ATTEMPTS = 1000
-LATEST = 2
-"""States that are always kept: the last, and a spare one in case it turns out damaged."""
-SPREAD = 16
-"""States that are kept beside them, at most, evenly over the film: from one of them a damaged segment is made again."""
-SEAL = "sha256"
-LONGEST = 200
-"""Characters of a value that is told."""
+LATEST_STATES = 2
+"""Canvases after the last segments, which are always kept: one to resume from, and a spare in case it is damaged."""
+SPREAD_STATES = 16
+"""Further canvases at most, spread evenly over the film: a damaged segment is rendered again from the nearest."""
+MAX_VALUE_LENGTH = 200
+"""Characters of a value in a message, at most."""
 
 
 class Checkpoint:
-    """An open folder, locked against a second renderer. `identity` says what film it is, in plain JSON."""
+    """An open checkpoint folder, locked against other processes. `identity` is the film's provenance, as plain JSON."""
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], suffix: str, fresh: bool) -> None:
-        """Opens or makes the folder. Raises StorageError; UsageError when it holds another film and not `fresh`."""
+    def __init__(self, folder: Path, identity: Mapping[str, Any], *, suffix: str, restart: bool = False) -> None:
+        """Opens or creates the folder, and empties it for `restart`.
+
+        Raises StorageError when it is not render's own or in use, UsageError when it holds another film.
+        """
         self.folder = folder
         self.suffix = suffix
-        self._film = _digest(identity)
-        self._lock = _lock(folder)
+        self._film = digest(identity)
+        self._files = WorkFolder(folder)
         try:
-            with storing(folder):
-                if fresh:
-                    self._empty()
-                self._claim(identity)
+            with storage_errors(folder):
+                if restart:
+                    self._files.remove_files()
+                self._files.remove_temporary_files()
+                self._require_identity(identity)
         except BaseException:
             self.close()
             raise
@@ -64,194 +61,112 @@ class Checkpoint:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the folder."""
-        os.close(self._lock)
+        """Releases the folder."""
+        self._files.close()
 
-    def segment(self, number: int) -> Path:
-        """Where a segment is, or will be."""
-        return self._file(number, self.suffix)
+    def segment_path(self, number: int) -> Path:
+        """The path of a segment."""
+        return self.folder / _name(number, self.suffix)
 
-    def lost(self, numbers: Iterable[int]) -> list[int]:
-        """Which of these segments are not there, or damaged."""
-        return [number for number in numbers if not self._is_whole(number)]
+    def missing(self, numbers: Iterable[int]) -> list[int]:
+        """Returns the segments among `numbers` that are missing or damaged."""
+        return [number for number in numbers if not self._is_complete(number)]
 
-    def recorded(self, number: int) -> bool:
-        """Whether a segment was kept; that takes no time, but says nothing of what has become of it."""
-        return bool(self._record(number))
-
-    def before(self, number: int) -> tuple[int, NDArray[np.float32] | None]:
-        """The last segment up to this one that can be begun, and the canvas before it (None at the film's start)."""
+    def nearest_state(self, number: int) -> tuple[int, NDArray[np.float32] | None]:
+        """Returns the last segment up to `number` that can start, with the canvas before it; None for the first."""
         for start in range(number, 0, -1):
-            state = self._state(start - 1)
-            if state is not None:
-                return start, state
+            canvas = self._canvas(start - 1)
+            if canvas is not None:
+                return start, canvas
         return 0, None
 
-    def noted(self, number: int) -> dict[str, Any]:
-        """What was noted when this segment was kept."""
-        found = self._record(number).get("note")
-        return found if isinstance(found, dict) else {}
+    def note(self, number: int) -> dict[str, Any]:
+        """Returns the note with which a segment was committed, as plain JSON; empty when there is none."""
+        note = self._record(number).get("note")
+        return note if isinstance(note, dict) else {}
 
-    def keep(self, number: int, state: NDArray[np.float32], note: Mapping[str, Any] | None = None) -> None:
-        """Records that the segment is in place and that `state` is the canvas after it, with a `note` in plain JSON.
+    def commit(self, number: int, canvas: NDArray[np.float32], *, note: Mapping[str, Any] | None = None) -> None:
+        """Commits the segment at its path: saves the canvas after it, then its record with a `note` in plain JSON.
 
         Raises StorageError.
         """
-        state_file = self._file(number, ".npy")
         array = io.BytesIO()
-        np.save(array, state)
-        write(state_file, array.getvalue())
-        sums = {"segment": self._sum(number), "state": sha256(state_file)}
-        _write_sealed(self._file(number, ".json"), {**sums, "film": self._film, "note": dict(note or {})})
-        with storing(self.folder):
-            self._thin()
+        np.save(array, canvas)
+        atomic_write(self.folder / _name(number, ".npy"), array.getvalue())
+        checksums = {"segment": self._segment_checksum(number), "state": self._files.checksum(_name(number, ".npy"))}
+        record = {**checksums, "film": self._film, "number": number, "note": dict(note or {})}
+        self._files.write_record(_name(number, ".json"), record)
+        with storage_errors(self.folder):
+            self._delete_surplus_canvases()
 
-    def remove(self) -> None:
-        """Takes the folder away, its lock last; the film is finished."""
-        with contextlib.suppress(OSError):  # what cannot be removed does no harm
-            self._empty()
-            (self.folder / LOCK).unlink()
-            self.folder.rmdir()
-
-    def _file(self, number: int, suffix: str) -> Path:
-        return self.folder / f"{number:05d}{suffix}"
+    def discard(self) -> list[str]:
+        """Deletes the folder; returns the names of what in it is not render's, which is kept with the folder."""
+        return self._files.discard()
 
     def _record(self, number: int) -> dict[str, Any]:
-        """What is recorded of a segment of this film, empty when nothing is."""
-        found = _read_sealed(self._file(number, ".json")) or {}
-        return found if found.get("film") == self._film else {}
+        """Returns the record of a segment of this film, empty when there is none."""
+        record = self._files.read_record(_name(number, ".json")) or {}
+        return record if (record.get("film"), record.get("number")) == (self._film, number) else {}
 
-    def _sum(self, number: int) -> str | None:
-        segment = self.segment(number)
-        return sha256(segment) if segment.exists() else None
+    def _segment_checksum(self, number: int) -> str | None:
+        return self._files.checksum(_name(number, self.suffix))
 
-    def _is_whole(self, number: int) -> bool:
+    def _is_complete(self, number: int) -> bool:
         record = self._record(number)
-        return "segment" in record and record["segment"] == self._sum(number)
+        return "segment" in record and record["segment"] == self._segment_checksum(number)
 
-    def _state(self, number: int) -> NDArray[np.float32] | None:
-        file, record = self._file(number, ".npy"), self._record(number)
-        if not file.exists() or record.get("state") != sha256(file):
+    def _canvas(self, number: int) -> NDArray[np.float32] | None:
+        """Returns the canvas after a segment, None when it is missing or damaged."""
+        name, record = _name(number, ".npy"), self._record(number)
+        checksum = self._files.checksum(name)
+        if checksum is None or record.get("state") != checksum:
             return None
-        return np.asarray(np.load(file, allow_pickle=False), np.float32)
+        with self._files.open(name) as file:
+            return np.asarray(np.load(file, allow_pickle=False), np.float32)
 
-    def _thin(self) -> None:
-        """Deletes states that are too many."""
-        numbers = sorted(int(file.stem) for file in self.folder.glob("*.npy") if file.stem.isdecimal())
-        apart = 1
-        while numbers[-1] + 1 > SPREAD * apart:
-            apart *= 2
-        for number in numbers[:-LATEST]:
-            if (number + 1) % apart:
-                self._file(number, ".npy").unlink(missing_ok=True)
+    def _delete_surplus_canvases(self) -> None:
+        numbers = sorted(int(name.removesuffix(".npy")) for name in self._files.names() if name.endswith(".npy"))
+        spacing = 1
+        while numbers[-1] + 1 > SPREAD_STATES * spacing:
+            spacing *= 2
+        for number in numbers[:-LATEST_STATES]:
+            if (number + 1) % spacing:
+                self._files.remove(_name(number, ".npy"))
 
-    def _claim(self, identity: Mapping[str, Any]) -> None:
-        for scrap in self.folder.glob(f"*{TEMPORARY}*"):
-            if not scrap.is_dir():
-                scrap.unlink(missing_ok=True)
-        file = self.folder / "film.json"
-        found = _read_sealed(file)
-        if found is None:  # records say by themselves which film they are of
-            _write_sealed(file, identity)
-        elif found != identity:
-            changes = "\n".join(f"  {change}" for change in differences(found, json.loads(json.dumps(identity))))
+    def _require_identity(self, identity: Mapping[str, Any]) -> None:
+        """Saves the identity in an empty folder. Raises UsageError when the folder's film has another."""
+        existing = self._files.read_record(IDENTITY)
+        if existing is None:  # each record has the checksum of its film's identity
+            self._files.write_record(IDENTITY, identity)
+        elif existing != identity:
+            changes = "\n".join(f"  {change}" for change in diff_json(existing, json.loads(json.dumps(identity))))
             raise UsageError(
                 f"{self.folder} holds an unfinished film that is not this one:\n{changes}\n"
-                "--fresh starts over; --output with another path keeps both"
+                "--restart starts over; --output with another path keeps both"
             )
 
-    def _empty(self) -> None:
-        for entry in self.folder.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            elif entry.name != LOCK:
-                entry.unlink()
+
+def discard_finished(folder: Path, identity: Mapping[str, Any], *, suffix: str) -> list[str]:
+    """Deletes the folder of a finished film, unless it is another film's; see Checkpoint.discard.
+
+    Raises StorageError.
+    """
+    if folder.is_dir() and unfinished_film(folder) in (None, identity):
+        with Checkpoint(folder, identity, suffix=suffix) as checkpoint:
+            return checkpoint.discard()
+    return []
 
 
-def left(folder: Path) -> dict[str, Any] | None:
-    """The identity of the unfinished film in a folder, None when there is none."""
-    return _read_sealed(folder / "film.json")
+def diff_json(before: Any, after: Any, *, name: str = "") -> Iterator[str]:
+    """Yields `camera.zoom was 1.03, is 1.02` for every leaf in which two values of plain JSON differ."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(before.keys() | after.keys()):
+            yield from diff_json(before.get(key), after.get(key), name=f"{name}.{key}" if name else key)
+    elif before != after:
+        old, new = (json.dumps(value)[:MAX_VALUE_LENGTH] for value in (before, after))
+        yield f"{quote(name)[1:-1]} was {old}, is {new}"
 
 
-def forget(folder: Path, identity: Mapping[str, Any], suffix: str) -> None:
-    """Takes away what is left of a film that is finished, unless it is another film's. Raises StorageError."""
-    if folder.is_dir() and left(folder) in (None, identity):
-        with Checkpoint(folder, identity, suffix, fresh=False) as checkpoint:
-            checkpoint.remove()
-
-
-def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
-    """`camera.zoom was 1.03, is 1.02` for every leaf in which two values of plain JSON differ."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            yield from differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
-    elif before != now:
-        yield f"{shown(name)[1:-1]} was {json.dumps(before)[:LONGEST]}, is {json.dumps(now)[:LONGEST]}"
-
-
-def _lock(folder: Path) -> int:
-    """The descriptor of the folder's lock file, ours alone. The folder is made; it may vanish while we try."""
-    file = folder / LOCK
-    for attempt in range(LOCK_ATTEMPTS):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            in_the_way = folder.is_symlink() or (folder.exists() and not folder.is_dir())
-            vanished = isinstance(error, FileNotFoundError | FileExistsError) and not in_the_way
-            if vanished and attempt < LOCK_ATTEMPTS - 1:
-                continue
-            raise StorageError(f"cannot write in {folder}: {error.strerror}") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(descriptor, file):
-                _sign(descriptor)
-                return descriptor
-            os.close(descriptor)  # the one before us has just removed it
-        except BlockingIOError:
-            owner = os.read(descriptor, 32).decode("ascii", "replace") or "unknown"
-            os.close(descriptor)
-            raise StorageError(f"{folder} is in use by another render, process {owner}") from None
-        except OSError as error:
-            os.close(descriptor)
-            raise StorageError(f"cannot lock {file}: {error.strerror}") from None
-    raise StorageError(f"{folder} is in use by other renders")
-
-
-def _is_at(descriptor: int, file: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), file.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _sign(descriptor: int) -> None:
-    """Writes our process id, for whoever is refused; on a full disk it stays unknown."""
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-
-
-def _digest(value: Mapping[str, Any]) -> str:
-    """The checksum of plain JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _write_sealed(path: Path, value: Mapping[str, Any]) -> None:
-    write(path, json.dumps({**value, SEAL: _digest(value)}, indent=1, sort_keys=True).encode())
-
-
-def _read_sealed(path: Path) -> dict[str, Any] | None:
-    """A JSON object that was written with its checksum (before 0.5, without), or None when the file is missing or
-    damaged."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict):
-        return None
-    seal = value.pop(SEAL, None)
-    return value if seal in (None, _digest(value)) else None
+def _name(number: int, suffix: str) -> str:
+    """Returns the name of a segment's file."""
+    return f"{number:05d}{suffix}"

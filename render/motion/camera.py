@@ -1,24 +1,29 @@
-"""The camera's moves from frame to frame: zoom, rotation, pan and shear about a pivot, any number as one affine."""
+"""The camera: zoom, rotation, pan and shear about a pivot from frame to frame, composed to one affine transform."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from torch import Tensor
 
-from render.motion.warp import Affine, Border, Matrix, warp_affine
+from render.choices import Border
+from render.motion.warp import Affine, Matrix, warp_affine
 
-FARTHEST = 1e6
-"""How much larger or smaller moves together may make a picture: beyond, a pixel fills it, or it is none."""
+MAX_MAGNIFICATION = 1e6
+"""Factor by which moves together may enlarge or shrink a picture; beyond it there is nothing to see."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """What the picture does in one frame: it grows by `zoom`, turns by `rotate` degrees counter-clockwise, leans by
-    `shear` (slopes), all about `pivot`, and shifts by `pan` (right and down); pivot and pan in widths and heights."""
+    """What the picture does in one frame.
+
+    It grows by `zoom`, rotates by `rotate` degrees counter-clockwise and is sheared by `shear` (slopes), all about
+    `pivot`, and shifts by `pan` (right and down). Pivot and pan are in widths and heights.
+    """
 
     zoom: float = 1.0
     rotate: float = 0.0
@@ -27,41 +32,65 @@ class Move:
     pivot: tuple[float, float] = (0.5, 0.5)
 
 
-def move(image: Tensor, moves: Sequence[Move], border: Border) -> Tensor:
-    """The image (1x3xHxW in [0, 1]) after the moves, in [0, 1]; the same tensor when nothing moves."""
-    warped = warp_affine(image, backward_affine(moves, image.shape[3], image.shape[2]), border)
-    return warped if warped is image else warped.clamp(0, 1)
+@dataclass(frozen=True)
+class CameraPath:
+    """The camera's way through a film of (width, height) `size` pixels.
+
+    `move` gives the move that leads to a frame from the one before it. `border` is what enters from outside.
+    """
+
+    move: Callable[[int], Move]
+    size: tuple[int, int]
+    border: Border
+
+    def between(self, first: int, last: int) -> Matrix:
+        """3x3, from a pixel (x, y, 1) of frame `first` to its place in frame `last`."""
+        return compose_moves([self.move(index) for index in range(first + 1, last + 1)], self.size)
+
+    def from_start(self) -> Iterator[Matrix]:
+        """For each frame from 0 on, the 3x3 matrix from a pixel of frame 0 to its place there."""
+        matrix: Matrix = np.eye(3)
+        for index in count():
+            if index > 0:
+                matrix = append_move(matrix, self.move(index), self.size)
+            yield matrix
+
+    def warp(self, image: Tensor, first: int, last: int) -> Tensor:
+        """Moves frame `first` (1x3xHxW in [0, 1]) to where frame `last` has it; the same tensor when nothing moves."""
+        warped = warp_affine(image, inverse_affine(self.between(first, last)), border=self.border)
+        return warped if warped is image else warped.clamp(0, 1)
 
 
-def backward_affine(moves: Sequence[Move], width: int, height: int) -> Affine:
-    """2x3, from a pixel after the moves to where it was before; exactly the identity when nothing moves."""
-    return np.asarray(np.linalg.inv(travelled(moves, width, height))[:2], np.float64)
+def inverse_affine(matrix: Matrix) -> Affine:
+    """2x3, the inverse of a 3x3 matrix: from a pixel after the moves to its place before them."""
+    return np.asarray(np.linalg.inv(matrix)[:2], np.float64)
 
 
-def travelled(moves: Sequence[Move], width: int, height: int) -> Matrix:
-    """3x3, from a pixel (x, y, 1) to where the moves put it, one after the other."""
-    affine: Matrix = np.eye(3)
-    for by in moves:
-        affine = onward(affine, by, width, height)
-    return affine
+def compose_moves(moves: Sequence[Move], size: tuple[int, int]) -> Matrix:
+    """3x3, from a pixel (x, y, 1) to its place after the moves, one after the other; `size` is (width, height)."""
+    matrix: Matrix = np.eye(3)
+    for move in moves:
+        matrix = append_move(matrix, move, size)
+    return matrix
 
 
-def onward(affine: Matrix, by: Move, width: int, height: int) -> Matrix:
-    """An affine after one move more; the same when that would lead farther than anything can be seen."""
-    moved: Matrix = forward_affine(by, width, height) @ affine
+def append_move(matrix: Matrix, move: Move, size: tuple[int, int]) -> Matrix:
+    """Appends a move; one that leads beyond MAX_MAGNIFICATION leaves the matrix as it is."""
+    moved: Matrix = move_matrix(move, size) @ matrix
     largest, smallest = np.linalg.svd(moved[:2, :2], compute_uv=False)
-    return moved if 1 / FARTHEST <= smallest <= largest <= FARTHEST else affine
+    return moved if 1 / MAX_MAGNIFICATION <= smallest <= largest <= MAX_MAGNIFICATION else matrix
 
 
-def forward_affine(by: Move, width: int, height: int) -> Matrix:
-    """3x3, from a pixel (x, y, 1) to where the move puts it: T(pan) · T(pivot) · R · S · Z · T(-pivot)."""
-    angle = math.radians(by.rotate)
-    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    lean = np.array([[1.0, by.shear[0]], [by.shear[1], 1.0]])
-    linear = turn @ lean * by.zoom
-    pivot = np.array([by.pivot[0] * width - 0.5, by.pivot[1] * height - 0.5])
-    shift = np.array([by.pan[0] * width, by.pan[1] * height])
-    affine = np.eye(3)
-    affine[:2, :2] = linear
-    affine[:2, 2] = pivot - linear @ pivot + shift
-    return affine
+def move_matrix(move: Move, size: tuple[int, int]) -> Matrix:
+    """3x3, from a pixel (x, y, 1) to its place after one move: T(pan) · T(pivot) · R · S · Z · T(-pivot)."""
+    width, height = size
+    angle = math.radians(move.rotate)
+    rotation = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    shear = np.array([[1.0, move.shear[0]], [move.shear[1], 1.0]])
+    linear = rotation @ shear * move.zoom
+    pivot = np.array([move.pivot[0] * width - 0.5, move.pivot[1] * height - 0.5])
+    shift = np.array([move.pan[0] * width, move.pan[1] * height])
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[:2, 2] = pivot - linear @ pivot + shift
+    return matrix

@@ -1,137 +1,273 @@
-"""One resampler for every warp: backward, Lanczos, float32; OpenCV's for CPU tensors, the same in torch for others.
+"""One resampler for every warp: backward, at exact positions, on any device.
 
 Feedback resamples a picture thousands of times, so the kernel decides whether a long film turns to mush (bilinear),
-to noise (bicubic), or stays (Lanczos).
+to noise (bicubic), moves too fast (Lanczos), or stays. A picture is first interpolated at half pixels by a long
+windowed sinc, which keeps what is below 0.95 of the Nyquist frequency and amplifies nothing, then between them by a
+spline of degree 5, which is nearly exact for the lower half of its spectrum.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-Border = Literal["mirror", "edge", "wrap", "black"]
-Coordinates = NDArray[np.float32]
-Affine = NDArray[np.float64]
-"""2x3, from an output pixel's (x, y) to the place in the input it is read from; pixel centres at whole numbers."""
-Matrix = NDArray[np.float64]
-"""3x3, the same of a pixel (x, y, 1)."""
+from render.choices import Border
 
+Coordinates = NDArray[np.float32] | NDArray[np.float64]
+Affine = NDArray[np.float64]
+"""2x3, from an output pixel (x, y) to the position in the input that it reads; pixel centres at whole numbers."""
+Matrix = NDArray[np.float64]
+"""3x3, for pixels (x, y, 1)."""
+
+Taps = list[tuple[Tensor, Tensor]]
+"""Places along an axis and their weights."""
+
+DEGREE = 5
+SINC_RADIUS = 48
+"""Pixels that the windowed sinc reaches to each side."""
+SINC_WINDOW = 7.0
+"""Beta of its Kaiser window: a ripple of 1e-4."""
+SPLINE_RADIUS = 10
+"""Pixels; beyond it the weights of a spline's prefilter are below the precision of float32."""
+MARGIN = 20
+"""Pixels beyond the ends of an axis that are kept; further out an edge or a black border has no more ripples."""
+BLOCK = 64
+"""Pixels that one product of matrices filters."""
+BAND_PIXELS = 2**17
+"""Pixels that are resampled at once, so that intermediate results stay in a processor's cache."""
 LOBES = 4
-FRACTIONS = 32
-"""Positions are rounded to 1/32 pixel, as OpenCV does, so that the kernel's weights come from a table."""
+"""Of the windowed sinc that filters an image before it is minified."""
+MAX_GENTLE_SLOPE = 0.05
+"""Tangent of the rotation or shear, relative to the scale, up to which a transform is two passes."""
+MAX_GENTLE_MINIFICATION = 2
+"""Above it the picture between two passes, as wide as all that the second one reads, takes too much memory."""
 MILD_MINIFICATION = 0.9
-"""Above this scale a zoom out is left unfiltered: the sharpest tenth of the spectrum aliases a little, but a filter
+"""Above this scale a zoom out is not filtered: the sharpest tenth of the spectrum aliases a little, but a filter
 there, applied on every frame of a feedback loop, would blur the film."""
 
-_CV_BORDERS = {
-    "mirror": cv2.BORDER_REFLECT_101,
-    "edge": cv2.BORDER_REPLICATE,
-    "wrap": cv2.BORDER_WRAP,
-    "black": cv2.BORDER_CONSTANT,
-}
 
+def warp_affine(image: Tensor, affine: Affine, *, border: Border) -> Tensor:
+    """Warps an image (1x3xHxW float32) by an affine transform; values may overshoot a little.
 
-def warp_affine(image: Tensor, affine: Affine, border: Border) -> Tensor:
-    """The image as seen through `affine`, 1x3xHxW float32 like the input; values may overshoot a little.
-
-    An identity returns the same tensor. When the picture shrinks, it is low-passed first.
+    An identity returns the same tensor. An image that shrinks is low-pass filtered first.
     """
     if np.array_equal(affine, [[1, 0, 0], [0, 1, 0]]):
         return image
     scale = 1 / float(np.linalg.svd(affine[:, :2], compute_uv=False)[0])
-    return resample(_low_pass(image, scale, border), *through(affine, *grid(image)), border)
+    image = _low_pass(image, scale, border)
+    if _is_gentle(affine):
+        return _warp_in_passes(image, affine, border)
+    return resample(image, *transform_points(affine, *pixel_grid(image)), border=border)
 
 
-def grid(picture: Tensor | Coordinates) -> tuple[Coordinates, Coordinates]:
-    """The place (x, y) of each pixel of a picture, whose last sides are HxW; HxW each."""
+def pixel_grid(picture: Tensor | Coordinates) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The coordinates (x, y) of each pixel of a picture, HxW each; its last two dimensions are HxW."""
     height, width = picture.shape[-2:]
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return columns, rows
 
 
-def through(affine: Affine | Matrix, x: Coordinates, y: Coordinates) -> tuple[Coordinates, Coordinates]:
-    """Where an affine puts the places (x, y)."""
+def transform_points(affine: Affine | Matrix, x: Coordinates, y: Coordinates) -> tuple[Coordinates, Coordinates]:
+    """Transforms points (x, y) by an affine transform."""
     (xx, xy, x0), (yx, yy, y0) = affine[:2]
-    return (xx * x + xy * y + x0).astype(np.float32), (yx * x + yy * y + y0).astype(np.float32)
+    return xx * x + xy * y + x0, yx * x + yy * y + y0
 
 
-def resample(image: Tensor, x: Coordinates, y: Coordinates, border: Border) -> Tensor:
-    """The image (1x3xHxW) read at (x, y), each hxw in pixels of it: 1x3xhxw on the image's device."""
-    body = _resample_opencv if image.device.type == "cpu" else resample_torch
-    return body(image, _near(x, image.shape[3], border), _near(y, image.shape[2], border), border)
+def resample(image: Tensor, x: Coordinates, y: Coordinates, *, border: Border) -> Tensor:
+    """Reads an image (1x3xHxW) at (x, y), each hxw in pixels of it: 1x3xhxw on the image's device."""
+    height, width = image.shape[2:]
+    coefficients = _coefficients(_coefficients(image, 2, border), 3, border)
+
+    def taps(rows: slice) -> tuple[Taps, Taps]:
+        return (
+            _taps(torch.from_numpy(x[rows]).to(image.device), width, border),
+            _taps(torch.from_numpy(y[rows]).to(image.device), height, border),
+        )
+
+    return _read(coefficients, (x.shape[0], x.shape[1]), taps)
 
 
-def _near(position: Coordinates, side: int, border: Border) -> Coordinates:
-    """The same places, brought to where OpenCV's 16-bit positions reach."""
-    if border == "wrap":
-        return np.mod(position, np.float32(side))
-    if border == "mirror":
-        return np.mod(position, np.float32(max(2 * side - 2, 1)))
-    return np.clip(position, np.float32(-2 * LOBES), np.float32(side + 2 * LOBES))
+def _is_gentle(affine: Affine) -> bool:
+    """Whether a transform hardly rotates and shears, so that two passes lose nothing, and the first is not too wide."""
+    (xx, xy, _), (yx, yy, _) = affine
+    upright = min(xx, yy) > 0 and max(abs(xy), abs(yx)) <= MAX_GENTLE_SLOPE * min(xx, yy)
+    return bool(upright and xx <= MAX_GENTLE_MINIFICATION)
 
 
-def _resample_opencv(image: Tensor, x: Coordinates, y: Coordinates, border: Border) -> Tensor:
-    picture = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
-    read = cv2.remap(picture, x, y, cv2.INTER_LANCZOS4, borderMode=_CV_BORDERS[border])
-    return torch.from_numpy(read).permute(2, 0, 1).unsqueeze(0).contiguous()
+def _warp_in_passes(image: Tensor, affine: Affine, border: Border) -> Tensor:
+    """Warps by a gentle transform along y, then along x, at half the cost of both at once (Catmull & Smith 1980)."""
+    (xx, xy, x0), (yx, yy, y0) = affine
+    height, width = image.shape[2:]
+    rows = torch.arange(height, dtype=torch.float64, device=image.device).view(-1, 1)
+    x = xx * torch.arange(width, dtype=torch.float64, device=image.device) + xy * rows + x0
+    reach = SINC_RADIUS + SPLINE_RADIUS + DEGREE
+    columns = range(math.floor(float(x.min())) - reach, math.ceil(float(x.max())) + reach + 1)
+    u = (torch.arange(columns.start, columns.stop, dtype=torch.float64, device=image.device) - xy * rows - x0) / xx
+    moved = _resample_axis(_extended(image, 3, columns, border=border), yx * u + yy * rows + y0, axis=2, border=border)
+    return _resample_axis(moved, x - columns.start, axis=3, border="edge")
 
 
-def resample_torch(image: Tensor, x: Coordinates, y: Coordinates, border: Border) -> Tensor:
-    """The body of `resample` for any device; public so that a test can hold it against OpenCV's on the CPU."""
-    width = image.shape[3]
-    columns, column_weights = _taps(x, width, border, image.device)
-    rows, row_weights = _taps(y, image.shape[2], border, image.device)
-    pixels = image.flatten(2)
-    out = torch.zeros(*image.shape[:2], *x.shape, device=image.device)
-    for row, row_weight in zip(rows, row_weights, strict=True):
-        for column, column_weight in zip(columns, column_weights, strict=True):
-            taken = pixels[:, :, (row * width + column).flatten()].view_as(out)
-            out = out + row_weight * column_weight * taken
+def _resample_axis(image: Tensor, position: Tensor, *, axis: int, border: Border) -> Tensor:
+    """Reads an image (1x3xHxW) at positions (hxw) along one axis, the other coordinate unchanged."""
+    height, width = position.shape
+    size = width if axis == 2 else height
+    unchanged = torch.linspace(-1, 1, size, device=image.device).view((1, -1) if axis == 2 else (-1, 1))
+    unchanged, one = unchanged.expand(height, width), torch.ones((), device=image.device)
+
+    def taps(rows: slice) -> tuple[Taps, Taps]:
+        along = _taps(position[rows], image.shape[axis], border)
+        across = [(unchanged[rows], one)]
+        return (across, along) if axis == 2 else (along, across)
+
+    return _read(_coefficients(image, axis, border), (height, width), taps)
+
+
+def _read(coefficients: Tensor, size: tuple[int, int], taps: Callable[[slice], tuple[Taps, Taps]]) -> Tensor:
+    """Evaluates a spline at (height, width) positions, whose taps along x and along y are given for a slice of rows."""
+    height, width = size
+    out = torch.zeros(*coefficients.shape[:2], height, width, device=coefficients.device)
+    band = max(1, BAND_PIXELS // width)
+    for start in range(0, height, band):
+        rows = slice(start, min(start + band, height))
+        along_x, along_y = taps(rows)
+        grid = torch.empty(1, rows.stop - start, width, 2, device=coefficients.device)
+        for y, y_weight in along_y:
+            grid[..., 1] = y
+            for x, x_weight in along_x:
+                grid[..., 0] = x
+                tap = F.grid_sample(coefficients, grid, mode="bilinear", padding_mode="border", align_corners=True)
+                out[:, :, rows].addcmul_(y_weight * x_weight, tap)
     return out
 
 
-def _taps(position: Coordinates, side: int, border: Border, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The 2·LOBES indices along one axis and their weights, each 8xhxw."""
-    fixed = torch.round(torch.from_numpy(position).to(device) * FRACTIONS).long()
-    whole = torch.div(fixed, FRACTIONS, rounding_mode="floor")
-    offsets = torch.arange(1 - LOBES, LOBES + 1, device=device).view(-1, 1, 1)
-    table = _lanczos_table(device)
-    index, inside = _border(whole + offsets, side, border)
-    return index, table[fixed - whole * FRACTIONS].movedim(-1, 0) * inside
+def _taps(position: Tensor, side: int, border: Border) -> Taps:
+    """The places along one axis that linear interpolation reads for hxw positions, and their weights.
+
+    Two neighbouring weights of a spline are positive, and so a linear interpolation (Sigg & Hadwiger 2005). Places are
+    those of the coefficients in [-1, 1], as grid_sample has them.
+    """
+    folded = 2 * (_folded(position, side, border) + MARGIN)
+    whole = folded.floor()
+    first = whole - DEGREE // 2
+    to_unit = 2 / (2 * (side + 2 * MARGIN) - 1)
+    weights = _spline_weights((folded - whole).float())
+    taps = []
+    for pair in range(0, DEGREE + 1, 2):
+        weight = weights[pair] + weights[pair + 1]
+        taps.append((((first + pair + weights[pair + 1] / weight) * to_unit - 1).float(), weight))
+    return taps
 
 
-def _border(index: Tensor, side: int, border: Border) -> tuple[Tensor, Tensor]:
-    """Any whole positions along an axis, brought into 0 … side - 1, and 1, or 0 where the border is black."""
-    inside = ((index >= 0) & (index < side)) if border == "black" else torch.ones_like(index, dtype=torch.bool)
+def _folded(position: Tensor, side: int, border: Border) -> Tensor:
+    """Equivalent positions within the picture; of an edge or a black border at most its margin away."""
+    if border == "wrap":
+        return position.remainder(side)
+    if border == "mirror":
+        period = max(2 * side - 2, 1)
+        folded = position.remainder(period)
+        return torch.minimum(folded, period - folded)
+    return position.clamp(DEGREE - MARGIN, side - 1 + MARGIN - DEGREE)
+
+
+def _spline_weights(fraction: Tensor) -> list[Tensor]:
+    """The weights of the taps -2 ... 3 for positions with these fractions.
+
+    Mirrored taps have the weights even(c²) + c·odd(c²) and even(c²) - c·odd(c²), where c is the fraction minus 1/2.
+    """
+    centred = fraction - 0.5
+    square = centred * centred
+    lower, upper = [], []
+    for polynomial in _weight_polynomials()[: (DEGREE + 1) // 2]:
+        even, odd = _polynomial(polynomial[::2], square), centred * _polynomial(polynomial[1::2], square)
+        lower.append(even + odd)
+        upper.append(even - odd)
+    return lower + upper[::-1]
+
+
+def _polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
+    """Horner's scheme, the constant first."""
+    value = torch.full_like(x, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        value.mul_(x).add_(coefficient)
+    return value
+
+
+@lru_cache(maxsize=1)
+def _weight_polynomials() -> list[list[float]]:
+    """For each of the taps -2 ... 3 its weight, a polynomial in the fraction minus 1/2, the constant first."""
+    taps = range(DEGREE + 1)
+    return [[float(_coefficient(tap, power)) for power in range(DEGREE + 1)] for tap in taps]
+
+
+def _coefficient(tap: int, power: int) -> Fraction:
+    """Of a spline's truncated powers, Σ (-1)^j C(6, j) (f + 5 - tap - j)^5 / 5!, expanded around f = 1/2."""
+    terms = (
+        (-1) ** j * math.comb(DEGREE + 1, j) * Fraction(2 * (DEGREE - tap - j) + 1, 2) ** (DEGREE - power)
+        for j in range(DEGREE - tap + 1)
+    )
+    return Fraction(math.comb(DEGREE, power), math.factorial(DEGREE)) * sum(terms, Fraction(0))
+
+
+def _coefficients(image: Tensor, axis: int, border: Border) -> Tensor:
+    """The coefficients of the spline through an image at every half pixel of an axis, with a margin at both ends."""
+    side, radius = image.shape[axis], SINC_RADIUS + SPLINE_RADIUS
+    blocks = math.ceil((side + 2 * MARGIN) / BLOCK)
+    extended = _extended(image, axis, range(-MARGIN - radius, blocks * BLOCK - MARGIN + radius), border=border)
+    filtered = extended.unfold(axis, BLOCK + 2 * radius, BLOCK) @ _filter_matrix(image.device)
+    return filtered.movedim(-1, axis + 1).flatten(axis, axis + 1).narrow(axis, 0, 2 * (side + 2 * MARGIN))
+
+
+@lru_cache(maxsize=8)
+def _filter_matrix(device: torch.device) -> Tensor:
+    """From the pixels of a block, and those around it, to coefficients at half pixels; each is a mean of pixels."""
+    radius = SINC_RADIUS + SPLINE_RADIUS
+    distance = np.arange(-2 * SINC_RADIUS, 2 * SINC_RADIUS + 1)
+    sinc = np.sinc(distance / 2) * np.kaiser(len(distance), SINC_WINDOW)
+    kernel = np.convolve(sinc, _spline_inverse())
+    matrix = np.zeros((BLOCK + 2 * radius, 2 * BLOCK))
+    for column in range(2 * BLOCK):
+        rows = np.arange(column % 2, len(kernel), 2)
+        matrix[(rows - column % 2) // 2 + (column + 1) // 2, column] = kernel[::-1][rows]
+    return torch.from_numpy(matrix / matrix.sum(0)).float().to(device)
+
+
+def _spline_inverse() -> NDArray[np.float64]:
+    """The filter that undoes the blur of a spline's own weights, for samples SPLINE_RADIUS pixels to each side."""
+    values = np.zeros(256)
+    whole = torch.zeros((), dtype=torch.float64)
+    values[np.arange(DEGREE + 1) - DEGREE // 2] = [float(weight) for weight in _spline_weights(whole)]
+    inverse: NDArray[np.float64] = np.fft.ifft(1 / np.fft.fft(values)).real
+    return inverse[np.arange(-2 * SPLINE_RADIUS, 2 * SPLINE_RADIUS + 1)]
+
+
+def _extended(image: Tensor, axis: int, positions: range, *, border: Border) -> Tensor:
+    """The samples of an image at whole positions along an axis, also beyond its ends."""
+    side = image.shape[axis]
+    index = torch.arange(positions.start, positions.stop, device=image.device)
+    shape = [1, 1, 1, 1]
+    shape[axis] = -1
+    inside = ((index >= 0) & (index < side)).view(shape)
     if border == "wrap":
         index = index % side
     elif border == "mirror" and side > 1:
         period = 2 * side - 2
         index = torch.minimum(index % period, period - index % period)
-    return index.clamp(0, side - 1), inside.float()
-
-
-@lru_cache(maxsize=8)
-def _lanczos_table(device: torch.device) -> Tensor:
-    """FRACTIONSx8: the weights of the taps at -3 … 4 for each fraction, summing to one (Duchon 1979)."""
-    fraction = np.arange(FRACTIONS)[:, None] / FRACTIONS
-    distance = fraction - np.arange(1 - LOBES, LOBES + 1)[None]
-    weights = np.sinc(distance) * np.sinc(distance / LOBES)
-    return torch.tensor(weights / weights.sum(1, keepdims=True), dtype=torch.float32, device=device)
+    samples = image.index_select(axis, index.clamp(0, side - 1))
+    return samples * inside if border == "black" else samples
 
 
 def _low_pass(image: Tensor, scale: float, border: Border) -> Tensor:
-    """What `scale` (output pixels per input pixel) leaves no room for is taken out: a Lanczos-windowed sinc.
+    """Removes the frequencies above what `scale` (output pixels per input pixel) can hold: a Lanczos-windowed sinc.
 
-    Of a picture that becomes less than a pixel no more than of one that becomes a pixel.
+    The cutoff stays that of a picture that becomes one pixel, however small it gets.
     """
     cutoff = max(scale, 1 / max(image.shape[2:])) / MILD_MINIFICATION
     if cutoff >= 1:
@@ -141,10 +277,6 @@ def _low_pass(image: Tensor, scale: float, border: Border) -> Tensor:
     kernel = torch.sinc(position) * torch.sinc((position / LOBES).clamp(-1, 1))
     kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
     for axis in (3, 2):
-        side = image.shape[axis]
-        index, weight = _border(torch.arange(-radius, side + radius, device=image.device), side, border)
-        shape = [1, 1, 1, 1]
-        shape[axis] = -1
-        padded = image.index_select(axis, index) * weight.view(shape)
+        padded = _extended(image, axis, range(-radius, image.shape[axis] + radius), border=border)
         image = F.conv2d(padded, kernel if axis == 3 else kernel.transpose(2, 3), groups=3)
     return image

@@ -1,145 +1,136 @@
-"""How far each frame is dreamed, and what conditions its gradient."""
+"""The scene's `dream`: how much gradient ascent each frame gets, and how the gradient is conditioned."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
-from render.errors import shown
-from render.scene.faults import Fault
-from render.scene.fields import MAX_SIDE, Choice, Growth, OneOrMore, Part, Pixels, Share, parsed
+from render.choices import MAX_SIDE, MIN_SIDE, MIN_TILE_SIZE
+from render.scene.field_errors import FieldError
+from render.scene.fields import Fraction01, OneOf, OneOrMany, Pixels, ScaleFactor, Section, WordOr, track_field
 
 MAX_STEPS = 1000
-SMALLEST_TILE = 128
+StepCount = Annotated[int, Field(ge=0, le=MAX_STEPS)]
+StepCounts = Annotated[tuple[StepCount, ...], OneOrMany()]
+TileSize = Annotated[str | int, WordOr(Annotated[int, Field(ge=MIN_TILE_SIZE, le=MAX_SIDE)], ("auto", "off"))]
 
 
-class Natural(Part):
-    """The gradient in a decorrelated Fourier basis: soft light, natural colour."""
+class Natural(Section):
+    """The gradient in a decorrelated colour and Fourier basis: soft light, natural colours."""
 
-    power: float = Field(default=0.35, ge=0, le=1)
-    """How much fine detail yields to large shapes: the spectrum is divided by f^(2·power)."""
-    color: float = Field(default=0.85, ge=0, le=1)
-    """How far colours keep to those of photographs."""
-    lowest: float = Field(default=4, ge=0.5, le=64)
-    """Waves a side from which on detail yields; what is larger is left alone."""
+    decay_power: float = Field(default=0.35, ge=0, le=1)
+    """Attenuation of fine detail: the spectrum is divided by f^(2·decay_power). 0 leaves it unchanged."""
+    color_correlation: float = Field(default=0.85, ge=0, le=1)
+    """Mixing of the colour channels: 0 keeps them apart, 1 mixes them with the covariance of ImageNet's colours."""
+    min_frequency: float = Field(default=4, ge=0.5, le=64)
+    """Frequency, in cycles per picture side, up to which all frequencies count alike; attenuation begins above it."""
 
 
-class Gaussian(Part):
-    """The gradient blurred."""
+class Gaussian(Section):
+    """The gradient smoothed by Gaussian blurs."""
 
     sigma: float = Field(default=1.0, gt=0, le=100)
-    """Pixels; the mean of blurs of half, once and twice this."""
+    """Standard deviation in pixels; the result is the mean of the blurs with half, once and twice this."""
 
 
-class Laplacian(Part):
-    """The gradient with all its scales made equally strong."""
+class Laplacian(Section):
+    """The gradient as a Laplacian pyramid whose levels are normalised to equal strength."""
 
     levels: int = Field(default=4, ge=1, le=12)
-    """Bands of the pyramid."""
+    """Number of levels of the pyramid."""
 
 
-class Raw(Part):
-    """The gradient as it is."""
+class Raw(Section):
+    """The gradient without conditioning."""
 
 
-class Gradient(Choice):
+class Gradient(OneOf):
     """How the gradient is conditioned."""
 
     words = ("natural", "gaussian", "laplacian", "raw")
     natural: Natural | None = None
-    """Soft and natural (the default)."""
+    """Decorrelated colour and Fourier basis (the default)."""
     gaussian: Gaussian | None = None
-    """Smoothed."""
+    """Smoothed by Gaussian blurs."""
     laplacian: Laplacian | None = None
-    """Normalised per scale."""
+    """Normalised per level of a Laplacian pyramid."""
     raw: Raw | None = None
-    """Untouched."""
+    """Not conditioned."""
 
 
-def _step_count(raw: Any) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or not 0 <= raw <= MAX_STEPS:
-        raise Fault(f"a number of steps is from 0 to {MAX_STEPS}, not {shown(raw)}")
-    return raw
-
-
-_STEPS = OneOrMore(_step_count, {"type": "integer", "minimum": 0, "maximum": MAX_STEPS})
-
-
-def _tile(raw: Any) -> str | int:
-    if raw in ("auto", "off"):
-        return str(raw)
-    if isinstance(raw, bool) or not isinstance(raw, int) or not SMALLEST_TILE <= raw <= MAX_SIDE:
-        raise Fault(f"a tile is auto, off or from {SMALLEST_TILE} to {MAX_SIDE} pixels, not {shown(raw)}")
-    return raw
-
-
-Tile = Annotated[
-    str | int,
-    PlainValidator(_tile),
-    WithJsonSchema(
-        {"anyOf": [{"enum": ["auto", "off"]}, {"type": "integer", "minimum": SMALLEST_TILE, "maximum": MAX_SIDE}]}
-    ),
-]
-
-
-class First(Part):
-    """The first frame's own numbers, to start the film from something worth zooming into."""
+class FirstFrame(Section):
+    """Settings of the first frame of the film and of each shot, where they differ from those of `dream`."""
 
     octaves: int | None = Field(default=None, ge=1, le=12)
-    """Octaves of the first frame."""
-    steps: Annotated[tuple[int, ...] | None, _STEPS] = None
-    """Steps in each of them."""
+    """Number of octaves of the first frame; default: `dream.octaves`."""
+    steps: StepCounts | None = None
+    """Steps in each octave of the first frame, or a list with one number per octave; default: `dream.steps`."""
 
 
-class Dream(Part):
-    """How far each frame is dreamed."""
+class Transforms(Section):
+    """Random transforms of the picture before each step, so that the result does not depend on its exact position."""
 
-    octaves: int = Field(default=3, ge=1, le=12)
-    """Scales, each dreamed in turn, the coarsest first."""
-    octave_scale: float = Field(default=1.4, ge=1.05, le=4)
-    """Ratio of one octave's size to the next coarser one's."""
-    steps: Annotated[tuple[int, ...], _STEPS] = parsed(4)
-    """Steps of ascent in each octave; or a list, a number for each octave, the coarsest first."""
-    step_size: Share = parsed(0.01)
-    """Mean change of a value (black 0, white 1) in a step."""
-    last_step: float = Field(default=1.0, ge=0, le=1)
-    """Size of an octave's last step, as a share of its first; between them it falls evenly."""
-    jitter: Pixels = parsed(32)
-    """Random shift before each step, up to so many pixels."""
-    scale: tuple[Growth, Growth] = Field(default=(1.0, 1.0), strict=False)
-    """Random scale of what each step sees, between these two: larger than 1 looks closer."""
+    jitter: Pixels = track_field(32)
+    """Maximal random shift in pixels."""
+    scale: tuple[ScaleFactor, ScaleFactor] = Field(default=(1.0, 1.0), strict=False)
+    """Range of the random scale factor, the smaller first; above 1 enlarges."""
     rotate: float = Field(default=0.0, ge=0, le=180)
-    """Random rotation of what each step sees, up to so many degrees to either side."""
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    """How much of the direction of the steps before goes on into each step."""
-    total_variation: float = Field(default=0.0, ge=0, le=100)
-    """Smooths the picture while it is dreamed, keeping its edges: strength beside the gradient's."""
-    gradient: Gradient = parsed("natural")
-    """`natural`, `gaussian`, `laplacian` or `raw`; or with parameters, `{natural: {power: 0.4}}`."""
-    first: First = First()
-    """Octaves and steps of the first frame, where they differ."""
-    every: int = Field(default=1, ge=1, le=24)
-    """Only every so many frames are dreamed, those between are faded from one to the next: faster by nearly as much."""
-    tile: Tile = parsed("auto")
-    """Side, in pixels, of the tiles that larger pictures are dreamed in; `auto`, as memory asks; or `off`."""
+    """Maximal random rotation in degrees, in both directions."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Dream:
+    def _is_ordered(self) -> Transforms:
         if self.scale[0] > self.scale[1]:
-            raise Fault("the smaller scale comes first", ("scale",))
+            raise FieldError("the smaller scale comes first", ("scale",))
+        return self
+
+
+class Dream(Section):
+    """How each frame is dreamed: gradient ascent on octaves, from the coarsest to the full size."""
+
+    octaves: int = Field(default=3, ge=1, le=12)
+    """Number of octaves, that is, of sizes at which the picture is dreamed, the coarsest first."""
+    reference_side: int | None = Field(default=None, ge=MIN_SIDE, le=MAX_SIDE)
+    """Longer side, in pixels, of the picture that has this number of octaves: a smaller film lacks the finest, a larger
+    one has more; default: the film's own side before `--scale`."""
+    octave_scale: float = Field(default=1.4, ge=1.05, le=4)
+    """Ratio of an octave's size to that of the next coarser one."""
+    steps: StepCounts = track_field(4)
+    """Steps of gradient ascent in each octave, or a list with one number per octave, the coarsest first."""
+    step_size: Fraction01 = track_field(0.01)
+    """Mean absolute change of a pixel value in one step, where black is 0 and white is 1."""
+    final_step_scale: float = Field(default=1.0, ge=0, le=1)
+    """Size of an octave's last step as a fraction of its first; the steps between are interpolated linearly."""
+    transforms: Transforms = Transforms()
+    """Random transforms of the picture before each step."""
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Weight of the earlier steps in the running average of gradients that each step follows; 0 has no memory."""
+    total_variation: float = Field(default=0.0, ge=0, le=100)
+    """Strength of total variation smoothing relative to the step size; it keeps edges. 0 turns it off."""
+    gradient: Gradient = track_field("natural")
+    """`natural`, `gaussian`, `laplacian` or `raw`; or with parameters, `{natural: {decay_power: 0.4}}`."""
+    first_frame: FirstFrame = FirstFrame()
+    """Octaves and steps of the first frame, where they differ."""
+    cadence: int = Field(default=1, ge=1, le=24)
+    """Dreams one frame in this many and interpolates the frames between; the time falls almost by this factor."""
+    tile_size: TileSize = track_field("auto")
+    """Side in pixels of the tiles in which larger pictures are dreamed; `auto` chooses it by the free memory, `off`
+    dreams the whole picture at once."""
+
+    @model_validator(mode="after")
+    def _steps_match_octaves(self) -> Dream:
         for key, octaves, steps in (
-            (("steps",), self.octaves, self.steps),
-            (("first",), *self.first_frame),
+            ("steps", self.octaves, self.steps),
+            ("first_frame", *self.first_frame_octaves),
         ):
             if len(steps) not in (1, octaves):
-                raise Fault(f"{len(steps)} numbers of steps for {octaves} octaves", key)
+                raise FieldError(f"{len(steps)} numbers of steps for {octaves} octaves", (key,))
         return self
 
     @property
-    def first_frame(self) -> tuple[int, tuple[int, ...]]:
+    def first_frame_octaves(self) -> tuple[int, tuple[int, ...]]:
         """Octaves and steps of the first frame."""
-        first = self.first
+        first = self.first_frame
         return (
             self.octaves if first.octaves is None else first.octaves,
             self.steps if first.steps is None else first.steps,

@@ -1,4 +1,4 @@
-"""Easings: functions on [0, 1] that shape the way to a keyframe, under the names of easings.net."""
+"""Easing functions from [0, 1] to values that shape the interpolation to a keyframe, named as on easings.net."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Easing = Callable[[Values], Values]
 
 
 def _back(overshoot: float) -> Easing:
-    """Draws back before it goes (Penner 2001)."""
+    """Returns a cubic that undershoots before it rises (Penner 2001)."""
     return lambda u: (overshoot + 1) * u**3 - overshoot * u**2
 
 
 def _elastic(period: float, phase: float) -> Easing:
-    """A spring let go; `period` and `phase` in tenths of the way."""
+    """Returns a damped spring; `period` and `phase` are in tenths of the interval."""
     return lambda u: -(2.0 ** (10 * u - 10)) * np.sin((10 * u - phase) * math.tau / period)
 
 
 def _bounce(u: Values) -> Values:
-    """Four parabolas of a falling ball; the 'in' form, time reversed from Penner's 'out'."""
+    """Four parabolas of a bouncing ball: the `in` form, Penner's `out` reversed in time."""
     v, n, d = 1 - u, 7.5625, 2.75
     out = np.select(
         [v < 1 / d, v < 2 / d, v < 2.5 / d],
@@ -47,7 +47,7 @@ _IN: dict[str, Easing] = {
 }
 
 
-# Where easings.net's middle is not simply the first half of `in` and the second of `out`.
+# easings.net's in_out forms of these two have their own constants, not those of `in` and `out`.
 _IN_OF_IN_OUT = _IN | {"back": _back(1.70158 * 1.525), "elastic": _elastic(4.5, 11.125)}
 
 
@@ -60,7 +60,7 @@ def _in_out(ease_in: Easing) -> Easing:
 
 
 def _pinned(ease: Easing) -> Easing:
-    """The easing, exactly 0 at 0 and 1 at 1, whatever rounding says."""
+    """Returns the easing with exactly 0 at 0 and 1 at 1, without rounding errors there."""
     return lambda u: np.where(u <= 0, 0.0, np.where(u >= 1, 1.0, ease(u)))
 
 
@@ -72,4 +72,4 @@ EASINGS: dict[str, Easing] = {
     **{f"out_{name}": _pinned(_out(ease)) for name, ease in _IN.items()},
     **{f"in_out_{name}": _pinned(_in_out(ease)) for name, ease in _IN_OF_IN_OUT.items()},
 }
-"""Every easing takes 0 to 0 and 1 to 1; `back` and `elastic` leave [0, 1] in between."""
+"""Every easing maps 0 to 0 and 1 to 1; `back` and `elastic` exceed [0, 1] in between."""

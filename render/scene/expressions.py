@@ -1,4 +1,4 @@
-"""Arithmetic on time, safely: parsed with `ast` against a whitelist, never evaluated by Python.
+"""Arithmetic expressions of time, parsed with `ast` against a whitelist and never evaluated by Python.
 
 1.01 + 0.005 * sin(tau * t / 4)
 """
@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from render.errors import did_you_mean, shown
-from render.scene.faults import Fault
+from render.scene.field_errors import FieldError
+from render.text import did_you_mean, quote
 
 Values = NDArray[np.float64]
 Names = Mapping[str, Values]
@@ -30,6 +31,7 @@ MAX_EXPONENT = 64.0
 
 NAMES = ("t", "frame", "fps", "duration")
 CONSTANTS = {"pi": math.pi, "tau": math.tau}
+_ALLOWED = "an expression consists of numbers, names, functions and + - * / // % **"
 _WORD = re.compile(r"[\w.]+|\S")
 
 
@@ -37,7 +39,7 @@ _WORD = re.compile(r"[\w.]+|\S")
 class Expression:
     """A parsed expression. Call it with arrays for `t` (seconds), `frame`, `fps` and `duration` (seconds).
 
-    `size` is how many numbers, names and signs it has.
+    `size` is the number of numbers, names and signs in it.
     """
 
     text: str
@@ -45,25 +47,28 @@ class Expression:
     size: int
 
     def __call__(self, names: Names) -> Values:
-        """The values, one a frame, perhaps not finite. Raises Fault when an exponent is out of bounds."""
+        """Returns float64 values in the shape of `t`, which may be infinite or NaN.
+
+        Raises FieldError for an exponent beyond MAX_EXPONENT.
+        """
         with np.errstate(all="ignore"):
             return np.broadcast_to(self.evaluate(names), names["t"].shape).astype(np.float64)
 
 
 def parse(text: str) -> Expression:
-    """The expression of a text. Raises Fault."""
+    """Parses a text into an expression. Raises FieldError."""
     if len(text) > MAX_LENGTH:
-        raise Fault(f"an expression has at most {MAX_LENGTH} characters; this one has {len(text)}")
+        raise FieldError(f"an expression has at most {MAX_LENGTH} characters; this one has {len(text)}")
     parsed = _parsed(text)
-    if isinstance(parsed, Fault):
+    if isinstance(parsed, FieldError):
         raise parsed.within(())
     return parsed
 
 
 @lru_cache(1000)  # an alias may repeat it thousands of times
-def _parsed(text: str) -> Expression | Fault:
+def _parsed(text: str) -> Expression | FieldError:
     if "#" in text:
-        return Fault("a comment has no place in an expression", offset=text.index("#"))
+        return FieldError("an expression has no comments", offset=text.index("#"))
     line = re.sub(r"\s", " ", text)
     indent = len(line) - len(line.lstrip())
     try:
@@ -71,11 +76,11 @@ def _parsed(text: str) -> Expression | Fault:
             tree = ast.parse(line.strip(), mode="eval")
         return Expression(text, _compile(tree.body, 0), len(_WORD.findall(line)))
     except SyntaxError as error:
-        return Fault(f"not arithmetic: {error.msg}", offset=indent + max((error.offset or 1) - 1, 0))
-    except Fault as fault:
-        return Fault(str(fault), offset=indent + fault.offset)
+        return FieldError(f"not arithmetic: {error.msg}", offset=indent + max((error.offset or 1) - 1, 0))
+    except FieldError as error:
+        return FieldError(str(error), offset=indent + error.offset)
     except (ValueError, MemoryError, RecursionError):
-        return Fault("not arithmetic")
+        return FieldError("not arithmetic")
 
 
 def _smoothstep(low: Values, high: Values, x: Values) -> Values:
@@ -83,21 +88,28 @@ def _smoothstep(low: Values, high: Values, x: Values) -> Values:
     return u * u * (3 - 2 * u)
 
 
-_FUNCTIONS: dict[str, tuple[int, Callable[..., Values]]] = {
-    "sin": (1, np.sin),
-    "cos": (1, np.cos),
-    "tan": (1, np.tan),
-    "exp": (1, np.exp),
-    "log": (1, np.log),
-    "sqrt": (1, np.sqrt),
-    "abs": (1, np.abs),
-    "floor": (1, np.floor),
-    "ceil": (1, np.ceil),
-    "min": (2, np.minimum),
-    "max": (2, np.maximum),
-    "clamp": (3, lambda x, low, high: np.minimum(np.maximum(x, low), high)),
-    "lerp": (3, lambda a, b, u: a + (b - a) * u),
-    "smoothstep": (3, _smoothstep),
+class Function(NamedTuple):
+    """A function of an expression: the names of its parameters, for documentation, and its implementation."""
+
+    parameters: tuple[str, ...]
+    evaluate: Callable[..., Values]
+
+
+FUNCTIONS: dict[str, Function] = {
+    "sin": Function(("x",), np.sin),
+    "cos": Function(("x",), np.cos),
+    "tan": Function(("x",), np.tan),
+    "exp": Function(("x",), np.exp),
+    "log": Function(("x",), np.log),
+    "sqrt": Function(("x",), np.sqrt),
+    "abs": Function(("x",), np.abs),
+    "floor": Function(("x",), np.floor),
+    "ceil": Function(("x",), np.ceil),
+    "min": Function(("a", "b"), np.minimum),
+    "max": Function(("a", "b"), np.maximum),
+    "clamp": Function(("x", "low", "high"), lambda x, low, high: np.minimum(np.maximum(x, low), high)),
+    "lerp": Function(("a", "b", "u"), lambda a, b, u: a + (b - a) * u),
+    "smoothstep": Function(("low", "high", "x"), _smoothstep),
 }
 
 _BINARY: dict[type[ast.operator], Callable[[Values, Values], Values]] = {
@@ -111,13 +123,13 @@ _BINARY: dict[type[ast.operator], Callable[[Values, Values], Values]] = {
 
 
 def _compile(node: ast.expr, depth: int) -> Evaluate:
-    """A function of the names; every kind of node that is not arithmetic is refused here."""
+    """Compiles a node to a function of the names. Raises FieldError for every kind of node that is not arithmetic."""
     offset = node.col_offset
     if depth > MAX_DEPTH:
-        raise Fault(f"nested deeper than {MAX_DEPTH}", offset=offset)
+        raise FieldError(f"nested deeper than {MAX_DEPTH}", offset=offset)
     match node:
         case ast.Constant(value=bool() | str() | bytes() | complex()) | ast.Constant(value=None):
-            raise Fault("only numbers, names, functions and + - * / // % ** make an expression", offset=offset)
+            raise FieldError(_ALLOWED, offset=offset)
         case ast.Constant(value=int() | float() as number):
             value = _float(number, offset)
             return lambda names: value
@@ -135,14 +147,14 @@ def _compile(node: ast.expr, depth: int) -> Evaluate:
             return lambda names: apply(a(names), b(names))
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             return _call(name, [_compile(argument, depth + 1) for argument in arguments], offset)
-    raise Fault("only numbers, names, functions and + - * / // % ** make an expression", offset=offset)
+    raise FieldError(_ALLOWED, offset=offset)
 
 
 def _float(number: float, offset: int) -> Values:
     try:
-        return np.float64(number)  # type: ignore[return-value]  # a 0-d array in all but name
+        return np.float64(number)  # type: ignore[return-value]  # numpy treats it as a 0-d array
     except OverflowError:
-        raise Fault("a number this large", offset=offset) from None
+        raise FieldError("a number too large for a float", offset=offset) from None
 
 
 def _name(name: str, offset: int) -> Evaluate:
@@ -151,25 +163,28 @@ def _name(name: str, offset: int) -> Evaluate:
         return lambda names: constant
     if name in NAMES:
         return itemgetter(name)
-    if name in _FUNCTIONS:
-        raise Fault(f"'{name}' is a function; write {name}(…)", offset=offset)
-    raise Fault(f"unknown name {shown(name)}{did_you_mean(name, (*NAMES, *CONSTANTS, *_FUNCTIONS))}", offset=offset)
+    if name in FUNCTIONS:
+        raise FieldError(f"'{name}' is a function; write {name}(…)", offset=offset)
+    names = (*NAMES, *CONSTANTS, *FUNCTIONS)
+    raise FieldError(f"unknown name {quote(name)}{did_you_mean(name, names)}", offset=offset)
 
 
 def _power(base: Evaluate, exponent: Evaluate, offset: int) -> Evaluate:
     def evaluate(names: Names) -> Values:
         power = exponent(names)
-        if not np.abs(power).max() <= MAX_EXPONENT:  # nor when it is not a number
-            raise Fault(f"an exponent beyond {MAX_EXPONENT:g}", offset=offset)
+        if not np.abs(power).max() <= MAX_EXPONENT:  # false for NaN
+            raise FieldError(f"an exponent beyond {MAX_EXPONENT:g}", offset=offset)
         return np.power(base(names), power)
 
     return evaluate
 
 
 def _call(name: str, arguments: list[Evaluate], offset: int) -> Evaluate:
-    if name not in _FUNCTIONS:
-        raise Fault(f"unknown function {shown(name)}{did_you_mean(name, _FUNCTIONS)}", offset=offset)
-    count, function = _FUNCTIONS[name]
+    if name not in FUNCTIONS:
+        raise FieldError(f"unknown function {quote(name)}{did_you_mean(name, FUNCTIONS)}", offset=offset)
+    function = FUNCTIONS[name]
+    count = len(function.parameters)
     if len(arguments) != count:
-        raise Fault(f"{name} takes {count} argument{'s' * (count > 1)}, not {len(arguments)}", offset=offset)
-    return lambda names: function(*(argument(names) for argument in arguments))
+        number = "1 argument" if count == 1 else f"{count} arguments"
+        raise FieldError(f"{name} takes {number}, not {len(arguments)}", offset=offset)
+    return lambda names: function.evaluate(*(argument(names) for argument in arguments))

@@ -1,10 +1,11 @@
-"""What the scene's parts are built from: tracks as fields, rates, durations, mappings, choices."""
+"""Building blocks of the scene's sections: tracks as fields, rates, durations, mappings, choices."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -22,21 +23,20 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from render.errors import did_you_mean, shown
-from render.scene.faults import Fault, Loc, Made, gathered
-from render.scene.tracks import Rule, Time, Track, parse_time, parse_track, track_schema
+from render.choices import MAX_SIDE, MIN_SIDE
+from render.scene.field_errors import FieldError, Loc, Parsed, collect
+from render.scene.tracks import Time, Track, ValueRange, parse_time, parse_track, track_schema
+from render.text import did_you_mean, quote
 
-MAX_SIDE = 16384
-MIN_SIDE = 16
-LONGEST_PATH = 4096
-SLOWEST, FASTEST = Fraction(1, 100), Fraction(1000)
-"""Frames a second."""
+MAX_PATH_LENGTH = 4096
+MIN_FPS, MAX_FPS = Fraction(1, 100), Fraction(1000)
+"""Frames per second."""
 _RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3}|/[1-9][0-9]{0,5})?")
 
 
 @dataclass(frozen=True)
-class Keyframeable(Rule):
-    """Marks a field as a track within a rule: `Annotated[Track, Keyframeable(low=0)]`."""
+class TrackField(ValueRange):
+    """Marks a field as a track with values in a range: `Annotated[Track, TrackField(low=0)]`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
@@ -45,192 +45,219 @@ class Keyframeable(Rule):
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return track_schema(self.motion)
+        return self.schema
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema; its bounds apply to constants."""
+        bounds = {"minimum": self.low, "maximum": self.high}
+        return track_schema(self.motion) | {key: bound for key, bound in bounds.items() if math.isfinite(bound)}
 
 
 @dataclass(frozen=True)
-class KeyframeableTogether(Keyframeable):
-    """Marks a field as a track, or a list of them: `Annotated[Track | tuple[Track, ...], KeyframeableTogether()]`."""
+class TrackListField(TrackField):
+    """Marks a field as a track or a list of tracks: `Annotated[Track | tuple[Track, ...], TrackListField()]`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            self._parsed,
+            self._parse,
             serialization=core_schema.plain_serializer_function_ser_schema(
                 lambda value: [track.raw for track in value] if isinstance(value, tuple) else value.raw
             ),
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [track_schema(self.motion), {"type": "array", "items": track_schema(self.motion)}]}
+        return {"anyOf": [self.schema, {"type": "array", "items": self.schema}]}
 
-    def _parsed(self, raw: Any) -> Track | tuple[Track, ...]:
-        return (
-            parsed_each(raw, lambda item: parse_track(item, self)) if isinstance(raw, list) else parse_track(raw, self)
-        )
+    def _parse(self, raw: Any) -> Track | tuple[Track, ...]:
+        if isinstance(raw, list):
+            return parse_each(raw, lambda item: parse_track(item, self))
+        return parse_track(raw, self)
 
 
 @dataclass(frozen=True)
-class NamesFile:
-    """Marks a field that holds a file's path, unless it is one of `words`: `Annotated[str | None, NamesFile("clip")]`.
+class FileField:
+    """Marks a field as a file's path or one of `words`: `Annotated[str | None, FileField("clip")]`.
 
-    A `clip` is a video's path, or the pattern of a sequence of pictures.
+    A `clip` is the path of a video, or the pattern of a picture sequence.
     """
 
     kind: Literal["picture", "weights", "clip", "sound"]
     words: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(_path, handler(source))
+        return core_schema.no_info_after_validator_function(_bounded_path, handler(source))
 
 
-@dataclass(frozen=True)
-class OneOrMore:
-    """Marks a field as a tuple that may be written as one value: `Annotated[tuple[int, ...], OneOrMore(int_of, {…})]`.
-
-    `item` parses a value or raises Fault, `schema` is its JSON Schema.
-    """
-
-    item: Callable[[Any], Any]
-    schema: dict[str, Any] = field(hash=False)
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._parsed)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [self.schema, {"type": "array", "items": self.schema, "minItems": 1}]}
-
-    def _parsed(self, raw: Any) -> tuple[Any, ...]:
-        if raw == []:
-            raise Fault("at least one is needed")
-        return parsed_each(raw, self.item) if isinstance(raw, list | tuple) else (self.item(raw),)
-
-
-def _path(name: str | None) -> str | None:
-    if name is not None and len(name) > LONGEST_PATH:
-        raise Fault(f"a path has at most {LONGEST_PATH} characters, this one has {len(name)}")
+def _bounded_path(name: str | None) -> str | None:
+    if name is not None and len(name) > MAX_PATH_LENGTH:
+        raise FieldError(f"a path has at most {MAX_PATH_LENGTH} characters, this one has {len(name)}")
     return name
 
 
-Weight = Annotated[Track | tuple[Track, ...], KeyframeableTogether(-1e6, 1e6)]
-Picture = Annotated[str | None, NamesFile("picture")]
-Clip = Annotated[str | None, NamesFile("clip")]
-Fractional = Annotated[float, Field(ge=0, le=1)]
-Growth = Annotated[float, Field(ge=0.25, le=4)]
-Zoom = Annotated[Track, Keyframeable(0.01, 100, motion=True, geometric=True)]
-Turn = Annotated[Track, Keyframeable(-1e5, 1e5, motion=True)]
-Shift = Annotated[Track, Keyframeable(-100, 100, motion=True)]
-Lean = Annotated[Track, Keyframeable(-0.9, 0.9, motion=True)]
-Place = Annotated[Track, Keyframeable(-100, 100)]
-Share = Annotated[Track, Keyframeable(0, 1)]
-Pixels = Annotated[Track, Keyframeable(0, MAX_SIDE)]
+@dataclass(frozen=True)
+class OneOrMany:
+    """Marks a tuple field that may be written as one value or as a list: `Annotated[tuple[int, ...], OneOrMany()]`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._tuple, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        array = handler(schema) | {"minItems": 1}
+        return {"anyOf": [array["items"], array]}
+
+    def _tuple(self, raw: Any) -> tuple[Any, ...]:
+        values = tuple(raw) if isinstance(raw, list | tuple) else (raw,)
+        if not values:
+            raise FieldError("at least one value is needed")
+        return values
 
 
-def _fps(raw: Any) -> Fraction:
-    """24, 29.97 (the broadcast rate 30000/1001) or "30000/1001"."""
+@dataclass(frozen=True)
+class WordOr:
+    """Marks a field that is one of `words` or of another type: `Annotated[int | str, WordOr(int, ("auto",))]`."""
+
+    other: Any
+    words: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        other = handler.generate_schema(self.other)
+        serialization = core_schema.wrap_serializer_function_ser_schema(
+            lambda value, serialize_other: value if isinstance(value, str) else serialize_other(value), schema=other
+        )
+        return core_schema.no_info_wrap_validator_function(self._parse, other, serialization=serialization)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.words)}, handler(schema["schema"])]}
+
+    def _parse(self, raw: Any, parse_other: Callable[[Any], Any]) -> Any:
+        if not isinstance(raw, str):
+            return parse_other(raw)
+        if raw not in self.words:
+            raise FieldError(f"unknown word {quote(raw)}{did_you_mean(raw, self.words)}")
+        return raw
+
+
+Weight = Annotated[Track | tuple[Track, ...], TrackListField(-1e6, 1e6)]
+ImagePath = Annotated[str | None, FileField("picture")]
+ClipPath = Annotated[str | None, FileField("clip")]
+UnitFloat = Annotated[float, Field(ge=0, le=1)]
+ScaleFactor = Annotated[float, Field(ge=0.25, le=4)]
+Zoom = Annotated[Track, TrackField(0.01, 100, motion=True, geometric=True)]
+Rotation = Annotated[Track, TrackField(-1e5, 1e5, motion=True)]
+Shift = Annotated[Track, TrackField(-100, 100, motion=True)]
+Shear = Annotated[Track, TrackField(-0.9, 0.9, motion=True)]
+Coordinate = Annotated[Track, TrackField(-100, 100)]
+Fraction01 = Annotated[Track, TrackField(0, 1)]
+Pixels = Annotated[Track, TrackField(0, MAX_SIDE)]
+
+
+def _parse_fps(raw: Any) -> Fraction:
+    """Parses 24, 29.97 (the broadcast rate 30000/1001) or "30000/1001" into an exact rate."""
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise Fault("a rate is needed: 24, 29.97 or 30000/1001")
+        raise FieldError("a rate is needed: 24, 29.97 or 30000/1001")
     text = str(raw).strip()
     if not _RATE.fullmatch(text):
-        raise Fault(f"{shown(raw)} is not a rate: 24, 29.97 or 30000/1001")
+        raise FieldError(f"{quote(raw)} is not a rate: 24, 29.97 or 30000/1001")
     fps = Fraction(text)
-    if not SLOWEST <= fps <= FASTEST:
-        raise Fault(f"{text} frames a second; a rate is from {SLOWEST} to {FASTEST}")
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise FieldError(f"{text} frames per second; a rate is from {MIN_FPS} to {MAX_FPS}")
     broadcast = Fraction(round(fps) * 1000, 1001)
     return broadcast if fps != broadcast and fps.denominator > 1 and abs(fps - broadcast) < Fraction(1, 200) else fps
 
 
-def _duration(raw: Any) -> Time:
-    """`10s` or a number of frames."""
-    time = _span(raw, "duration")
+def _parse_duration(raw: Any) -> Time:
+    """Parses `10s` or a number of frames; at least one frame."""
+    time = _parse_span(raw, "duration")
     if time.value == 0:
-        raise Fault(f"{shown(raw)} is not a duration: 10s, or a number of frames")
+        raise FieldError(f"{quote(raw)} is not a duration: 10s, or a number of frames")
     return time
 
 
-def _start(raw: Any) -> Time:
-    """`2s` or a number of frames, from the beginning on."""
-    return _span(raw, "start")
+def _parse_start(raw: Any) -> Time:
+    """Parses `2s` or a number of frames; 0 is the first frame."""
+    return _parse_span(raw, "start")
 
 
-def _span(raw: Any, name: str) -> Time:
+def _parse_span(raw: Any, name: str) -> Time:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise Fault(f"a {name} is needed: 10s, or a number of frames")
+        raise FieldError(f"a {name} is needed: 10s, or a number of frames")
     time = parse_time(str(raw))
     if time.unit == "%" or (time.unit == "" and time.value != int(time.value)):
-        raise Fault(f"{shown(raw)} is not a {name}: 10s, or a number of frames")
+        raise FieldError(f"{quote(raw)} is not a {name}: 10s, or a number of frames")
     return time
 
 
 Fps = Annotated[
     Fraction,
-    PlainValidator(_fps),
+    PlainValidator(_parse_fps),
     PlainSerializer(str),
     WithJsonSchema({"type": ["number", "string"], "examples": [24, 29.97, "30000/1001"]}),
 ]
 Duration = Annotated[
     Time,
-    PlainValidator(_duration),
+    PlainValidator(_parse_duration),
     PlainSerializer(str),
     WithJsonSchema({"type": ["integer", "string"], "examples": ["10s", 240]}),
 ]
 Start = Annotated[
     Time,
-    PlainValidator(_start),
+    PlainValidator(_parse_start),
     PlainSerializer(str),
     WithJsonSchema({"type": ["integer", "string"], "examples": ["2s", 48]}),
 ]
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 
 
-def parsed_each(items: Iterable[Any], parse: Callable[[Any], Made]) -> tuple[Made, ...]:
-    """Every item of a list, parsed. Raises Faults with the ways to what is wrong."""
-    return tuple(gathered((((i,), item) for i, item in enumerate(items)), parse).values())
+def parse_each(items: Iterable[Any], parse: Callable[[Any], Parsed]) -> tuple[Parsed, ...]:
+    """Parses every item of a list. Raises FieldErrors with the paths to the wrong items."""
+    return tuple(collect((((i,), item) for i, item in enumerate(items)), parse).values())
 
 
-def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields of a part by the keys they have in a scene file."""
+def section_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Returns the fields of a section by the keys they have in a scene file."""
     return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
-def parsed(default: Any, **options: Any) -> Any:
-    """A field whose default is written as in a scene file, and parsed like it."""
+def track_field(default: Any, **options: Any) -> Any:
+    """Returns a field whose default is written as in a scene file and parsed in the same way."""
     return Field(default, validate_default=True, **options)
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """A mapping of the scene file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     def tracks(self, path: Loc = ()) -> Iterator[tuple[Loc, Track]]:
-        """Every track below, with the way to it."""
-        for here, value, _ in self._values(path):
+        """Yields every track below this section with its path."""
+        for value_path, value, _ in self._values(path):
             if isinstance(value, Track):
-                yield here, value
-            elif isinstance(value, Part):
-                yield from value.tracks(here)
+                yield value_path, value
+            elif isinstance(value, Section):
+                yield from value.tracks(value_path)
 
-    def files(self, path: Loc = ()) -> Iterator[tuple[Loc, str, NamesFile]]:
-        """Every file that is named below, with the way to it and what it is for."""
-        for here, value, info in self._values(path):
-            mark = next((mark for mark in info.metadata if isinstance(mark, NamesFile)), None)
+    def files(self, path: Loc = ()) -> Iterator[tuple[Loc, str, FileField]]:
+        """Yields every file named below this section: its path in the scene, its name, and its kind."""
+        for value_path, value, info in self._values(path):
+            mark = next((mark for mark in info.metadata if isinstance(mark, FileField)), None)
             if mark is not None and value is not None and value not in mark.words:
-                yield here, value, mark
-            elif isinstance(value, Part):
-                yield from value.files(here)
+                yield value_path, value, mark
+            elif isinstance(value, Section):
+                yield from value.files(value_path)
 
     def _values(self, path: Loc) -> Iterator[tuple[Loc, Any, FieldInfo]]:
-        """What each key holds, and each item of a list."""
+        """Yields the value of each key; of a list, each item."""
         for name, info in type(self).model_fields.items():
-            here, value = (*path, info.alias or name), getattr(self, name)
+            value_path, value = (*path, info.alias or name), getattr(self, name)
             if isinstance(value, tuple):
-                yield from (((*here, i), item, info) for i, item in enumerate(value))
+                yield from (((*value_path, i), item, info) for i, item in enumerate(value))
             else:
-                yield here, value, info
+                yield value_path, value, info
 
 
-class Named(Part):
-    """A mapping, or the value of its key `name` alone: `googlenet`, or `{name: googlenet, weights: my.pth}`."""
+class Named(Section):
+    """A mapping, or the value of its key `name` alone: `googlenet`, or `{name: googlenet, weights_file: my.pth}`."""
 
     name: str
 
@@ -241,63 +268,62 @@ class Named(Part):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        made = handler.resolve_ref_schema(handler(schema))
-        return {"anyOf": [{"type": "string"}, dict(made)], "description": made.get("description", "")}
+        mapping = handler.resolve_ref_schema(handler(schema))
+        return {"anyOf": [{"type": "string"}, dict(mapping)], "description": mapping.get("description", "")}
 
 
-class Choice(Part):
-    """A mapping of exactly one key, `{image: p.jpg}`; or that key as a word, `noise`, with its defaults.
+class OneOf(Section):
+    """A mapping with exactly one of its keys, `{image: p.jpg}`; or that key as a word, `noise`, with its defaults.
 
-    `beside` are keys that say more of one of them, `{video: c.mp4, start: 2s}`.
+    `modifiers` are further keys, each of which belongs to one of them: `{video: c.mp4, start: 2s}`.
     """
 
     words: ClassVar[tuple[str, ...]] = ()
-    """The keys that may stand alone."""
-    beside: ClassVar[dict[str, str]] = {}
-    """Keys that may stand beside the one they belong to."""
+    """The keys that may be written alone."""
+    modifiers: ClassVar[dict[str, str]] = {}
+    """Each modifier and the key it belongs to."""
 
     @classmethod
     def choices(cls) -> list[str]:
-        """The keys of which there is one."""
-        return [name for name in cls.model_fields if name not in cls.beside]
+        """Returns the keys of which exactly one is present."""
+        return [name for name in cls.model_fields if name not in cls.modifiers]
 
     @model_validator(mode="before")
     @classmethod
     def _one_key(cls, data: Any) -> Any:
-        known = cls.choices()
+        choices = cls.choices()
         if isinstance(data, str):
             if data not in cls.words:
-                raise Fault(f"unknown word {shown(data)}{did_you_mean(data, cls.words)}")
+                raise FieldError(f"unknown word {quote(data)}{did_you_mean(data, cls.words)}")
             return {data: {}}
         if not isinstance(data, dict) or not data.keys() <= set(cls.model_fields):
             return data
-        chosen = data.keys() & set(known)
+        chosen = data.keys() & set(choices)
         if len(chosen) != 1:
-            raise Fault(f"exactly one of {', '.join(known)} belongs here, not {len(chosen)}")
+            raise FieldError(f"exactly one of {', '.join(choices)} belongs here, not {len(chosen)}")
         for key in data.keys() - chosen:
-            if cls.beside[key] not in chosen:
-                raise Fault(f"'{key}' belongs to '{cls.beside[key]}'", (key,), at_key=True)
+            if cls.modifiers[key] not in chosen:
+                raise FieldError(f"'{key}' belongs to '{cls.modifiers[key]}'", (key,), at_key=True)
         return {key: {} if value is None and key in cls.words else value for key, value in data.items()}
 
     @property
     def chosen(self) -> Any:
-        """What the one key holds."""
-        return next(value for name in self.choices() if (value := getattr(self, name)) is not None)
+        """The value of the one key."""
+        values = (getattr(self, name) for name in self.choices())
+        return next(value for value in values if value is not None)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        made = handler.resolve_ref_schema(handler(schema))
-        for name, info in made["properties"].items():
+        mapping = handler.resolve_ref_schema(handler(schema))
+        for name, info in mapping["properties"].items():
             info.pop("default", None)
-            made["properties"][name] = {
-                **next((o for o in info.pop("anyOf", []) if o.get("type") != "null"), {}),
-                **info,
-            }
-        if cls.beside:
-            made["oneOf"] = [{"required": [name]} for name in cls.choices()]
-            made["dependentRequired"] = {name: [other] for name, other in cls.beside.items()}
+            options = [option for option in info.pop("anyOf", []) if option.get("type") != "null"]
+            mapping["properties"][name] = {**(options[0] if options else {}), **info}
+        if cls.modifiers:
+            mapping["oneOf"] = [{"required": [name]} for name in cls.choices()]
+            mapping["dependentRequired"] = {name: [owner] for name, owner in cls.modifiers.items()}
         else:
-            made.update(minProperties=1, maxProperties=1)
+            mapping.update(minProperties=1, maxProperties=1)
         if not cls.words:
-            return made
-        return {"anyOf": [{"enum": list(cls.words)}, dict(made)], "description": made.get("description", "")}
+            return mapping
+        return {"anyOf": [{"enum": list(cls.words)}, dict(mapping)], "description": mapping.get("description", "")}

@@ -1,222 +1,198 @@
-"""The scene and its parts: frozen, strictly typed, unknown keys forbidden. What a film is, not how it is made."""
+"""The scene as its file describes it: frozen, strictly typed, unknown keys forbidden."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any
 
 from pydantic import (
+    ConfigDict,
     Field,
-    PrivateAttr,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from render.errors import UsageError
+from render.choices import IMAGE_CODECS, Border
 from render.scene.dream import Dream
-from render.scene.faults import Fault, Loc, gathered
+from render.scene.field_errors import FieldError, Loc, collect
 from render.scene.fields import (
-    FASTEST,
-    MAX_SIDE,
-    MIN_SIDE,
-    SLOWEST,
+    MAX_FPS,
+    MIN_FPS,
+    Coordinate,
     Duration,
     Fps,
-    Lean,
-    Part,
-    Place,
-    Share,
+    Fraction01,
+    Rotation,
+    Section,
+    Shear,
     Shift,
     Side,
-    Turn,
     Zoom,
-    parsed,
-    parsed_each,
+    parse_each,
+    track_field,
 )
-from render.scene.layers import Known, Layer, Network
-from render.scene.output import PICTURES, Output
-from render.scene.source import MAX_GRAIN, Follow, Source
+from render.scene.objectives import ModelInfo, NetworkSpec, ObjectiveSpec
+from render.scene.output import Output
+from render.scene.params import CameraParams, FrameParams, GradeParams
+from render.scene.source import MAX_GRAIN, Follow, SourceSpec
 from render.scene.tracks import Clock, Time, Track, Values
 
-if TYPE_CHECKING:
-    from render.scene.document import Document
-
 MAX_FRAMES = 1_000_000
+WITHOUT_TRACKS = frozenset({"size", "output"})
+"""Fields that no track is in, or depends on."""
 MAX_WORK = 200_000_000
-"""Of all tracks at all frames: about a second, and 200 MB (`Track.work`)."""
-CALL = 300
-"""Frames that are worked out while an operation begins."""
+"""Of all tracks at all frames (`Track.work`): about a second, and 200 MB."""
+CALL_FRAMES = 300
+"""Frames whose evaluation takes as long as the call of one operation."""
 
 
-class Camera(Part):
-    """What the picture does from one frame to the next; a number with a unit, `"1.8/s"`, is per second."""
+class Camera(Section):
+    """Motion of the picture from one frame to the next. Values are per frame; with the unit `/s`, per second."""
 
-    zoom: Zoom = parsed(1.0)
-    """Growth: above 1 dives in, below 1 draws back."""
-    rotate: Turn = parsed(0.0)
-    """Degrees, counter-clockwise."""
-    pan: tuple[Shift, Shift] = parsed((0.0, 0.0), strict=False)
-    """Shift right and down, in widths and heights."""
-    shear: tuple[Lean, Lean] = parsed((0.0, 0.0), strict=False)
-    """Lean along x and along y, as slopes."""
-    pivot: tuple[Place, Place] = parsed((0.5, 0.5), strict=False)
-    """The point that zoom, rotation and shear leave in place, in widths and heights from the top left."""
-    border: Literal["mirror", "edge", "wrap", "black"] = "mirror"
-    """What comes in from outside the picture."""
-
-
-class Grade(Part):
-    """A pull of every frame toward a mean and a contrast, before it is dreamed."""
-
-    strength: Share = parsed(0.15)
-    """How much of the difference goes in each frame; 0, the default for a clip, leaves the frame alone."""
-    mean: Share = parsed(0.46)
-    """Mean of the values."""
-    contrast: Share = parsed(0.19)
-    """Standard deviation of the values."""
+    zoom: Zoom = track_field(1.0)
+    """Scale factor: above 1 moves in, below 1 moves out."""
+    rotate: Rotation = track_field(0.0)
+    """Rotation in degrees, counter-clockwise."""
+    pan: tuple[Shift, Shift] = track_field((0.0, 0.0), strict=False)
+    """Shift to the right and down, in picture widths and heights."""
+    shear: tuple[Shear, Shear] = track_field((0.0, 0.0), strict=False)
+    """Shear along x and along y, as slopes."""
+    pivot: tuple[Coordinate, Coordinate] = track_field((0.5, 0.5), strict=False)
+    """Fixed point of zoom, rotation and shear, in picture widths and heights from the top left."""
+    border: Border = "mirror"
+    """What fills the area outside the picture: its reflection, its edge pixels, its opposite side, or black."""
 
 
-class CameraNow(NamedTuple):
-    """The camera's numbers at one frame, per frame."""
+class Grade(Section):
+    """Moves the mean and contrast of every frame towards targets before it is dreamed, and limits colour casts."""
 
-    zoom: float
-    rotate: float
-    pan: tuple[float, float]
-    shear: tuple[float, float]
-    pivot: tuple[float, float]
+    strength: Fraction01 = track_field(0.15)
+    """Fraction of the difference that each frame removes; 0 turns grading off and is the default for a clip."""
+    mean: Fraction01 = track_field(0.46)
+    """Target mean of the pixel values, where black is 0 and white is 1; default for a picture: its own."""
+    contrast: Fraction01 = track_field(0.19)
+    """Target standard deviation of the pixel values; default for a picture: its own."""
+    cast: Fraction01 = track_field(0.0)
+    """Largest colour cast of a frame: 0 is grey, 1 pure red, green or blue; default: a picture's own, 1 for a clip."""
 
-
-class GradeNow(NamedTuple):
-    """The grading's numbers at one frame."""
-
-    strength: float
-    mean: float
-    contrast: float
-
-
-@dataclass(frozen=True)
-class Now:
-    """Everything that may change over the film, at one frame: plain numbers."""
-
-    index: int
-    camera: CameraNow
-    weights: tuple[tuple[float, ...], ...]
-    steps: tuple[int, ...]
-    step_size: float
-    jitter: int
-    keep: float
-    grade: GradeNow
+    @property
+    def has_default_target(self) -> bool:
+        """Whether a target is not set."""
+        return not {"mean", "contrast", "cast"} <= self.model_fields_set
 
 
-class Scene(Part):
-    """One film, as its file describes it."""
+class SceneSpec(Section):
+    """One film. `render.load` completes it with the rate, duration and size of the files that it names."""
+
+    model_config = ConfigDict(title="Scene")
 
     size: tuple[Side, Side] | None = Field(default=None, strict=False)
-    """Width and height in pixels; default: the picture's or the clip's, or 512 by 512."""
-    fps: Fps = parsed(24)
-    """Frames a second: 24, 29.97 or 30000/1001; default: the clip's, or 24."""
-    duration: Duration = parsed("10s")
-    """`10s`, or a number of frames; default: to the clip's end, or 10s."""
+    """Width and height in pixels, even but for png and jpg; default: those of the picture or clip, else 512 by 512."""
+    fps: Fps = track_field(24)
+    """Frames per second, 0.01 to 1000: `29.97` is exactly 30000/1001; default: the clip's, else 24."""
+    duration: Duration = track_field("10s")
+    """Seconds with the unit, `10s`, or a number of frames; default: to the clip's end, else `10s`."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Every random number follows from it."""
-    source: Source = parsed("noise")
-    """What the film begins from: `noise`, `{noise: …}` or `{image: PATH}`; or follows: `{video: PATH}`."""
-    network: Network = parsed("efficientnet_lite0")
-    """The network that dreams: its name, or `{name: googlenet, weights: my.pth}`."""
+    """Seed of all random numbers."""
+    source: SourceSpec = track_field("noise")
+    """Noise, a picture or a clip: `noise`, `{noise: {grain: 8}}`, `{image: PATH}` or `{video: PATH}`."""
+    network: NetworkSpec = track_field("efficientnet_lite0")
+    """The network: its name, or `{name: googlenet, weights_file: my.pth}`."""
     camera: Camera = Camera()
     """Motion from frame to frame."""
-    layers: tuple[Layer, ...] = Field(strict=False, json_schema_extra={"minItems": 1})
-    """What is asked for, each with a weight."""
+    objectives: tuple[ObjectiveSpec, ...] = Field(strict=False, json_schema_extra={"minItems": 1})
+    """What the network maximises, each with a weight; at least one."""
     dream: Dream = Dream()
-    """How far each frame is dreamed."""
+    """How each frame is dreamed."""
     follow: Follow | None = None
-    """How the dream follows what moves in a clip."""
+    """How the dream follows the motion in a clip; only with `source.video`."""
     grade: Grade = Grade()
-    """Keeps a long film from drifting."""
+    """Keeps the brightness and contrast of a long film constant."""
     output: Output = Output()
-    """The film's file."""
-
-    _document: Document | None = PrivateAttr(None)
+    """The film's path and encoding."""
 
     @field_validator("network")
     @classmethod
-    def _is_known(cls, network: Network, info: ValidationInfo) -> Network:
-        fault = network.fault(info.context) if info.context is not None else None
-        if fault is not None:
-            raise fault
+    def _is_known(cls, network: NetworkSpec, info: ValidationInfo) -> NetworkSpec:
+        error = network.error(info.context) if info.context is not None else None
+        if error is not None:
+            raise error
         return network
 
-    @field_validator("layers")
+    @field_validator("objectives")
     @classmethod
-    def _are_known(cls, layers: tuple[Layer, ...], info: ValidationInfo) -> tuple[Layer, ...]:
-        if not layers:
-            raise Fault("at least one layer is needed")
+    def _are_known(cls, objectives: tuple[ObjectiveSpec, ...], info: ValidationInfo) -> tuple[ObjectiveSpec, ...]:
+        if not objectives:
+            raise FieldError("at least one objective is needed")
         if info.context is None or "network" not in info.data:
-            return layers
+            return objectives
         name = info.data["network"].name
-        known: Known = info.context[name]
-        return parsed_each(layers, lambda layer: layer.checked(name, known))
+        model: ModelInfo = info.context[name]
+        return parse_each(objectives, lambda objective: objective.resolved(name, model))
 
     @model_validator(mode="after")
-    def _fits(self) -> Scene:
+    def _is_consistent(self) -> SceneSpec:
         if self.is_timed:
             self.check_times()
         odd = self.size is not None and (self.size[0] % 2 or self.size[1] % 2)
-        if odd and self.output.chosen_codec not in PICTURES:
-            raise Fault("a film's sides are even", ("size",))
+        if odd and self.output.chosen_codec not in IMAGE_CODECS:
+            raise FieldError("a film's sides are even", ("size",))
+        if self.output.audio_track is not None and self.output.audio == "source" and self.source.video is None:
+            raise FieldError("only a clip has sound; output.audio names a file", ("output", "audio_track"), at_key=True)
         return self
 
     def check_times(self) -> None:
-        """Raises Fault when there are too many frames, for a film or for a picture, or a cut after the last."""
+        """Raises FieldError for too many frames, for a film or a single picture, and for a cut after the last frame."""
         if self.length > MAX_FRAMES:
-            raise Fault(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
+            raise FieldError(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
         work = sum(track.work for _, track in self.tracks())
-        if (self.length + CALL) * work > MAX_WORK:
-            raise Fault(f"{self.length} frames are too many for so many keyframes and expressions", ("duration",))
+        if (self.length + CALL_FRAMES) * work > MAX_WORK:
+            message = f"{self.length} frames are too many for this number of keyframes and expressions"
+            raise FieldError(message, ("duration",))
         if self.output.is_one_picture and self.length > 1:
             sequence = Path(self.output.path or "")
             hint = f"duration: 1 makes one, {sequence.with_suffix('')}/%05d{sequence.suffix} is a sequence"
-            raise Fault(f"{self.length} frames do not fit into one picture; {hint}", ("output", "path"))
+            raise FieldError(f"{self.length} frames do not fit into one picture; {hint}", ("output", "path"))
         for i, frame in enumerate(self.cuts):
             if not frame < self.length:
-                raise Fault(f"a cut at frame {frame}, after the film's end at {self.length}", ("follow", "cuts", i))
+                raise FieldError(
+                    f"a cut at frame {frame}, after the film's end at {self.length}", ("follow", "cuts", i)
+                )
 
     @property
     def length(self) -> int:
         """Number of frames, at least one."""
-        seconds = self.duration.unit == "s"
-        return max(1, round(self.duration.value * self.fps) if seconds else int(self.duration.value))
+        in_seconds = self.duration.unit == "s"
+        return max(1, round(self.duration.value * self.fps) if in_seconds else int(self.duration.value))
 
     @property
     def start(self) -> int:
-        """Frames of the film that the clip has gone on before it."""
-        start = self.source.start or Time(0.0, "")
+        """Number of the film's frames that the clip has before the film's first frame."""
+        start = self.source.start or Time(Fraction(0), "")
         return round(start.value * self.fps) if start.unit == "s" else int(start.value)
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """The frames at which the scene itself names cuts."""
+        """The frames of the cuts that the scene lists."""
         times = () if self.follow is None or isinstance(self.follow.cuts, str) else self.follow.cuts
-        return tuple(round(time.seconds(Clock(self.fps, self.length)) * float(self.fps)) for time in times)
+        return tuple(round(time.frames(Clock(self.fps, self.length))) for time in times)
 
     @property
     def is_timed(self) -> bool:
-        """Whether rate and length are known; a clip's are, until it is looked at, when the scene says them itself."""
+        """Whether rate and length are known before a clip is read: without a clip, or when the scene sets both."""
         return self.source.video is None or {"fps", "duration"} <= self.model_fields_set
 
     @cached_property
     def timeline(self) -> dict[Loc, Values]:
-        """Every track's value at every frame. Raises Faults, with the ways to the bad tracks."""
+        """Every track's value at every frame. Raises FieldErrors with the paths to the wrong tracks."""
         clock = Clock(self.fps, self.length)
-        return gathered(self.tracks(), lambda track: track.values(clock))
+        return collect(self.tracks(), lambda track: track.values(clock))
 
-    def at(self, index: int, begins: bool = False) -> Now:
-        """Every track evaluated at a frame; one that `begins` a shot is dreamed as the film's first frame is."""
+    def params(self, index: int, *, is_shot_start: bool = False) -> FrameParams:
+        """Returns every track's value at a frame; the first of a shot has the octaves and steps of the film's first."""
 
         def number(*path: str | int) -> float:
             return float(self.timeline[path][index])
@@ -224,79 +200,60 @@ class Scene(Part):
         def pair(*path: str) -> tuple[float, float]:
             return number(*path, 0), number(*path, 1)
 
-        def weights(layer: int, count: int, together: bool) -> tuple[float, ...]:
-            path = ("layers", layer, "weight")
-            return tuple(number(*path) if together else number(*path, i) for i in range(count))
+        def weights(objective: int, spec: ObjectiveSpec) -> tuple[float, ...]:
+            path = ("objectives", objective, "weight")
+            if isinstance(spec.weight, Track):
+                return (number(*path),) * len(spec.weights)
+            return tuple(number(*path, i) for i in range(len(spec.weights)))
 
-        octaves, steps = self.dream.first_frame if begins or index == 0 else (self.dream.octaves, self.dream.steps)
-        return Now(
+        is_first = is_shot_start or index == 0
+        octaves, steps = self.dream.first_frame_octaves if is_first else (self.dream.octaves, self.dream.steps)
+        return FrameParams(
             index=index,
-            camera=CameraNow(
+            camera=CameraParams(
                 zoom=number("camera", "zoom"),
                 rotate=number("camera", "rotate"),
                 pan=pair("camera", "pan"),
                 shear=pair("camera", "shear"),
                 pivot=pair("camera", "pivot"),
             ),
-            weights=tuple(
-                weights(i, len(layer.weights), together=isinstance(layer.weight, Track))
-                for i, layer in enumerate(self.layers)
-            ),
+            weights=tuple(weights(i, spec) for i, spec in enumerate(self.objectives)),
             steps=steps if len(steps) > 1 else steps * octaves,
             step_size=number("dream", "step_size"),
-            jitter=round(number("dream", "jitter")),
-            keep=0.0 if self.follow is None else number("follow", "keep"),
-            grade=GradeNow(number("grade", "strength"), number("grade", "mean"), number("grade", "contrast")),
+            jitter=round(number("dream", "transforms", "jitter")),
+            persistence=0.0 if self.follow is None else number("follow", "persistence"),
+            grade=GradeParams(*(number("grade", name) for name in GradeParams._fields)),
         )
 
-    def locate(self, file: str, path: Loc) -> Path:
-        """The path of a file that the scene names at `path`: relative to the scene file, to here for an override."""
-        return (self._document.folder(path) if self._document else Path()) / file
-
-    @property
-    def film(self) -> Mapping[str, Any] | None:
-        """What the film says of itself that the scene was read from; None for a scene from a file of its own."""
-        return None if self._document is None else self._document.film
-
-    def titled(self, title: str) -> Scene:
-        """The same scene, its film's name with `title` before the suffix, a sequence in a folder of that name."""
-        path = Path(self.output.path or "")
-        own = (
-            path.parent / title / path.name
-            if self.output.codec in PICTURES and not self.output.is_one_picture
-            else path.with_suffix(f".{title}{path.suffix}")
-        )
-        return self.model_copy(update={"output": self.output.model_copy(update={"path": str(own)})})
-
-    def timed(self, fps: Fraction, seconds: Fraction) -> Scene:
-        """The scene of a clip of this rate that goes on for `seconds`, where it does not say otherwise itself."""
+    def with_clip_timing(self, *, fps: Fraction, duration: Fraction) -> SceneSpec:
+        """Returns the spec with a clip's rate, duration (seconds) and defaults where it sets none."""
         changes: dict[str, Any] = {"follow": self.follow or Follow()}
         if "fps" not in self.model_fields_set:
-            changes["fps"] = min(max(fps, SLOWEST), FASTEST)
+            changes["fps"] = min(max(fps, MIN_FPS), MAX_FPS)
         if "duration" not in self.model_fields_set:
-            frames = max(1, round(seconds * changes.get("fps", self.fps)))
-            changes["duration"] = Time(float(frames), "")
-        if "strength" not in self.grade.model_fields_set:
-            changes["grade"] = Grade.model_validate({**self.grade.model_dump(exclude_unset=True), "strength": 0.0})
-        return self._changed(changes)
+            frames = max(1, round(duration * changes.get("fps", self.fps)))
+            changes["duration"] = Time(Fraction(frames), "")
+        grade = {"strength": 0.0, "cast": 1.0} | self.grade.model_dump(exclude_unset=True)
+        changes["grade"] = Grade.model_validate(grade)
+        return self.replaced(**changes)
 
-    def concrete(self, size: tuple[int, int], stem: str, scale: float) -> Scene:
-        """The scene with size and output written out, and shrunk by `scale`: size, jitter and grain together.
+    def with_grade_targets(self, **targets: float) -> SceneSpec:
+        """Returns the spec with a picture's mean, contrast and cast as targets of the grading where it sets none."""
+        grade = targets | self.grade.model_dump(exclude_unset=True)
+        return self.replaced(grade=Grade.model_validate(grade))
 
-        Raises UsageError when that makes it too small or too large.
-        """
-        width, height = (max(2, round(side * scale / 2) * 2) for side in size) if scale != 1 else size
-        if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-            raise UsageError(f"a film of {width}x{height}; sides are from {MIN_SIDE} to {MAX_SIDE}")
-        changes: dict[str, Any] = {"size": (width, height), "output": self.output.concrete(stem)}
-        if scale != 1:
-            changes["dream"] = self.dream.model_copy(update={"jitter": self.dream.jitter.scaled(scale)})
-            if self.source.noise is not None:
-                grain = min(max(self.source.noise.grain * scale, 1), MAX_GRAIN)
-                changes["source"] = Source(noise=self.source.noise.model_copy(update={"grain": grain}))
-        return self._changed(changes)
+    def scaled(self, factor: float, side: int) -> SceneSpec:
+        """Returns the spec of a film `factor` times as large, whose longer side was `side` pixels before."""
+        reference_side = self.dream.reference_side or side
+        changes: dict[str, Any] = {"dream": self.dream.model_copy(update={"reference_side": reference_side})}
+        if self.source.noise is not None:
+            grain = min(max(self.source.noise.grain * factor, 1), MAX_GRAIN)
+            changes["source"] = SourceSpec(noise=self.source.noise.model_copy(update={"grain": grain}))
+        return self.replaced(**changes)
 
-    def _changed(self, changes: dict[str, Any]) -> Scene:
-        scene = self.model_copy(update=changes)
-        scene.__dict__.pop("timeline", None)  # the cache of the scene before
-        return scene
+    def replaced(self, **changes: Any) -> SceneSpec:
+        """Returns a copy with some fields replaced by valid values."""
+        spec = self.model_copy(update=changes)
+        if not changes.keys() <= WITHOUT_TRACKS:
+            spec.__dict__.pop("timeline", None)  # the cache of the original
+        return spec

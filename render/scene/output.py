@@ -1,4 +1,4 @@
-"""The film's file: what a path may end in, the codecs that fit, and what is chosen when nothing is said."""
+"""The scene's `output`: the film's path, its codec, and the defaults that follow from them."""
 
 from __future__ import annotations
 
@@ -8,90 +8,108 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from render.errors import shown
-from render.scene.faults import Fault
-from render.scene.fields import LONGEST_PATH, NamesFile, Part
+from render.choices import CONTAINERS, DEFAULT_CRF, IMAGE_CODECS, MAX_TRACK, Codec
+from render.scene.field_errors import FieldError
+from render.scene.fields import MAX_PATH_LENGTH, FileField, Section
+from render.text import quote
 
 MAX_SEGMENT = 1_000_000
-SOUND_WORDS = ("source", "none")
-Codec = Literal["h264", "h265", "prores", "png", "jpg"]
-PICTURES: tuple[Codec, ...] = ("png", "jpg")
-"""Codecs of single pictures, and of numbered sequences of them."""
-CONTAINERS: dict[str, tuple[Codec, ...]] = {
-    ".mp4": ("h264", "h265"),
-    ".mov": ("h264", "h265", "prores"),
-    ".png": ("png",),
-    ".jpg": ("jpg",),
-    ".jpeg": ("jpg",),
-}
-"""What a path may end in, and the codecs that fit there, the default first."""
+"""Frames."""
+AUDIO_WORDS = ("source", "none")
 _NUMBERING = re.compile(r"%0?[0-9]?d")
 _ANY_NUMBERING = re.compile(r"%[0-9]*d")
 
 
-class Output(Part):
-    """The film's file."""
+class Output(Section):
+    """The file that the film is written to, and its encoding."""
 
     path: str | None = None
-    """Ends in .mp4 or .mov; a picture, .png or .jpg, numbered when there are several, `frames/%05d.png`; default: the
-    scene's name and .mp4."""
+    """The film's path, relative to the current folder. It ends in .mp4 or .mov, or for pictures in .png or .jpg, with
+    a number when there are several, `frames/%05d.png`; default: the scene's name and .mp4."""
     codec: Codec | None = None
-    """Default: h264, or what the picture's name says."""
+    """Codec of the frames; default: by the path's ending, h264 for .mp4 and .mov."""
     crf: int | None = Field(default=None, ge=1, le=51)
-    """Quality of h264 (default 18) and h265 (default 20): lower is better and larger."""
-    depth: Literal[8, 16] | None = None
-    """Bits per channel of a PNG; default 8."""
-    audio: Annotated[str, NamesFile("sound", SOUND_WORDS)] = Field(default="source", min_length=1)
-    """The film's sound: the `source` clip's, `none`, or a file's path, `song.m4a`."""
-    segment: int = Field(default=48, ge=1, le=MAX_SEGMENT)
-    """Frames between checkpoints: at most so many are rendered again after a crash."""
+    """Constant rate factor: lower is better and larger; default: 18 for h264, 20 for h265. Other codecs have none."""
+    bit_depth: Literal[8, 16] | None = None
+    """Bits per channel of a PNG; default: 8."""
+    audio: Annotated[str, FileField("sound", AUDIO_WORDS)] = Field(default="source", min_length=1)
+    """The film's sound: `source` is that of the clip, `none` is silence; or the path of a file, `song.m4a`. A file with
+    pictures starts with its first picture, so that its sound is in step with frames extracted from it."""
+    audio_track: int | None = Field(default=None, ge=0, le=MAX_TRACK)
+    """Number of the sound's track in its file, as ffmpeg's `a:0`: 0 is the first; default: the track that the file
+    marks as its default, else the first that is no commentary."""
+    segment_frames: int = Field(default=48, ge=1, le=MAX_SEGMENT)
+    """Frames between checkpoints: at most this many are rendered again after a crash."""
 
     @field_validator("path")
     @classmethod
-    def _known(cls, path: str | None) -> str | None:
+    def _has_known_suffix(cls, path: str | None) -> str | None:
         if path is None:
             return None
-        if len(path) > LONGEST_PATH:
-            raise Fault(f"a path has at most {LONGEST_PATH} characters, this one has {len(path)}")
-        if _suffix(path) not in CONTAINERS:
-            raise Fault(f"a film's path ends in {', '.join(CONTAINERS)}, not in {shown(_suffix(path))}")
-        found, anywhere = _NUMBERING.findall(Path(path).name), _ANY_NUMBERING.findall(path)
-        if CONTAINERS[_suffix(path)][0] in PICTURES and (found != anywhere or len(found) > 1):
-            raise Fault("a sequence's file name has one number in it: frames/%05d.png")
+        if len(path) > MAX_PATH_LENGTH:
+            raise FieldError(f"a path has at most {MAX_PATH_LENGTH} characters, this one has {len(path)}")
+        suffix = _suffix(path)
+        if suffix not in CONTAINERS:
+            raise FieldError(f"a film's path ends in {', '.join(CONTAINERS)}, not in {quote(suffix)}")
+        in_name, anywhere = _NUMBERING.findall(Path(path).name), _ANY_NUMBERING.findall(path)
+        if CONTAINERS[suffix][0] in IMAGE_CODECS and (in_name != anywhere or len(in_name) > 1):
+            raise FieldError("a picture sequence has one number, in the file name: frames/%05d.png")
         return path
 
     @model_validator(mode="after")
-    def _consistent(self) -> Output:
-        fitting = [suffix for suffix, codecs in CONTAINERS.items() if self.codec in codecs]
-        if self.path is not None and self.codec is not None and _suffix(self.path) not in fitting:
-            raise Fault(f"{self.codec} goes into {' or '.join(fitting)}, not into {_suffix(self.path)}", ("codec",))
+    def _is_consistent(self) -> Output:
+        suffixes = [suffix for suffix, codecs in CONTAINERS.items() if self.codec in codecs]
+        if self.path is not None and self.codec is not None and _suffix(self.path) not in suffixes:
+            message = f"{self.codec} needs a path that ends in {' or '.join(suffixes)}, not in {_suffix(self.path)}"
+            raise FieldError(message, ("codec",))
         codec = self.chosen_codec
-        if self.crf is not None and codec not in ("h264", "h265"):
-            raise Fault(f"crf means nothing to {codec}", ("crf",), at_key=True)
-        if self.depth is not None and codec != "png":
-            raise Fault(f"depth means nothing to {codec}", ("depth",), at_key=True)
-        if self.audio not in SOUND_WORDS and codec in PICTURES:
-            raise Fault("pictures have no sound", ("audio",))
+        if self.crf is not None and codec not in DEFAULT_CRF:
+            raise FieldError(f"{codec} has no crf; remove it", ("crf",), at_key=True)
+        if self.bit_depth is not None and codec != "png":
+            raise FieldError(f"bit_depth applies to png, not to {codec}; remove it", ("bit_depth",), at_key=True)
+        if self.audio not in AUDIO_WORDS and codec in IMAGE_CODECS:
+            raise FieldError("pictures have no sound", ("audio",))
+        if self.audio_track is not None and (self.audio == "none" or codec in IMAGE_CODECS):
+            raise FieldError("there is no sound; remove audio_track", ("audio_track",), at_key=True)
         return self
 
     @property
     def chosen_codec(self) -> Codec:
-        """The codec, by name or by what the path ends in."""
+        """The codec, by its key or by the path's ending."""
         return self.codec or CONTAINERS[_suffix(self.path or "film.mp4")][0]
 
     @property
     def is_one_picture(self) -> bool:
-        """Whether the path has place for just one frame."""
-        return self.chosen_codec in PICTURES and self.path is not None and not _NUMBERING.search(self.path)
+        """Whether the path holds a single frame."""
+        return self.chosen_codec in IMAGE_CODECS and self.path is not None and not _NUMBERING.search(self.path)
 
-    def concrete(self, stem: str) -> Output:
-        """The same with every default written out; `stem` names the film when nothing else does."""
+    def complete(self, stem: str) -> FilmOutput:
+        """Returns the output with every default written out; `stem` names the film when no path is set."""
         codec = self.chosen_codec
         suffix = {"prores": ".mov", "png": "/%05d.png", "jpg": "/%05d.jpg"}.get(codec, ".mp4")
-        path = self.path or stem.replace("%", "_") + suffix
-        crf = self.crf if self.crf is not None else {"h264": 18, "h265": 20}.get(codec)
-        depth = self.depth or (8 if codec == "png" else None)
-        return Output(path=path, codec=codec, crf=crf, depth=depth, audio=self.audio, segment=self.segment)
+        return FilmOutput(
+            path=self.path or stem.replace("%", "_") + suffix,
+            codec=codec,
+            crf=self.crf if self.crf is not None else DEFAULT_CRF.get(codec),
+            bit_depth=self.bit_depth or (8 if codec == "png" else None),
+            audio=self.audio,
+            audio_track=self.audio_track,
+            segment_frames=self.segment_frames,
+        )
+
+
+class FilmOutput(Output):
+    """An output whose path and codec are set."""
+
+    path: str
+    codec: Codec
+
+    def titled(self, title: str) -> FilmOutput:
+        """Returns the output with `title` before the film's suffix; a sequence goes into a folder of that name."""
+        path = Path(self.path)
+        is_sequence = self.codec in IMAGE_CODECS and not self.is_one_picture
+        named = path.parent / title / path.name if is_sequence else path.with_suffix(f".{title}{path.suffix}")
+        return self.model_copy(update={"path": str(named)})
 
 
 def _suffix(path: str) -> str:

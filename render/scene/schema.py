@@ -1,30 +1,35 @@
-"""The JSON Schema of scenes, generated from the model, which makes editors complete and check them."""
+"""The JSON Schema of scenes, generated from the model, for completion and checks in editors."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from render.scene.model import Scene
+from render.scene.model import SceneSpec
 from render.scene.tracks import track_schema
 
 
-def schema_text() -> str:
-    """The schema as it is committed, `configs/scene.schema.json`."""
+def scene_schema() -> dict[str, Any]:
+    """Returns the JSON Schema; tracks are references to its definitions `Track` and `Motion` (per second allowed)."""
     tracks = {"Track": track_schema(motion=False), "Motion": track_schema(motion=True)}
-    schema = _shared(Scene.model_json_schema(), tracks)
+    schema: dict[str, Any] = _with_references(SceneSpec.model_json_schema(), tracks)
     schema["$defs"] |= tracks
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return json.dumps(head | schema, indent=2) + "\n"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 
-def _shared(schema: Any, parts: dict[str, Any]) -> Any:
-    """The schema with each of the parts, wherever it stands, said once."""
+def schema_text() -> str:
+    """Returns the schema as it is committed, `configs/scene.schema.json`."""
+    return json.dumps(scene_schema(), indent=2) + "\n"
+
+
+def _with_references(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Returns the schema with every occurrence of a definition replaced by a reference to it."""
     if isinstance(schema, list):
-        return [_shared(item, parts) for item in schema]
+        return [_with_references(item, definitions) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    for name, part in parts.items():
-        if part.items() <= schema.items():
-            return {"$ref": f"#/$defs/{name}"} | {key: value for key, value in schema.items() if key not in part}
-    return {key: _shared(value, parts) for key, value in schema.items()}
+    for name, definition in definitions.items():
+        if definition.items() <= schema.items():
+            further = {key: value for key, value in schema.items() if key not in definition}
+            return {"$ref": f"#/$defs/{name}"} | further
+    return {key: _with_references(value, definitions) for key, value in schema.items()}

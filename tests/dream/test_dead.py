@@ -1,4 +1,4 @@
-"""What a gradient of nothing, or of what is no number, does to a dream: nothing."""
+"""Gradients that are zero or not finite leave the picture unchanged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 
 from render import load, render
-from render.dream import networks, registry, weights
-from render.dream.ascent import dream
-from render.dream.networks import Network
 from render.dream.objectives import channels, layer
-from render.pieces import Progress
-from tests.dream.test_ascent import ASCENT
-from tests.dream.test_gradients import ALL
+from render.dream.transforms import TransformRange
+from render.models.network import Network, load_network
+from render.models.registry import model_spec
+from render.models.weights import network_keys
+from render.models.weights_file import read_weights
+from render.pipeline.segments import Callbacks, FrameProgress
+from tests.dream.test_ascent import SETTINGS, ascend, reports
+from tests.dream.test_gradients import CONDITIONERS
 
 CHANNEL = 7
 SCENE = """
@@ -29,93 +31,90 @@ duration: 4
 source: {noise: {grain: 16}}
 camera: {zoom: 1.02}
 grade: {strength: 0}
-layers: [{layer: blocks.3, channels: 7}]
-dream: {octaves: 2, steps: 2, jitter: 2}
-network: {name: efficientnet_lite0, weights: mine.pth}
+objectives: [{layer: blocks.3, channels: 7}]
+dream: {octaves: 2, steps: 2, transforms: {jitter: 2}}
+network: {name: efficientnet_lite0, weights_file: constant.pth}
 """
 
 
-def own_weights(folder: Path, value: float) -> Path:
-    """The embedded network's weights, with one channel of blocks.3, which nothing skips, that is always so much."""
-    source = registry.blueprint("efficientnet_lite0").source
-    state = copy.deepcopy(dict(source.renamed(weights.read(source.fetched(quiet=True)))))
-    last = [name.removesuffix(".weight") for name in state if name.startswith("blocks.3.") and state[name].dim() == 1]
-    name = [name for name in last if f"{name}.running_mean" in state][-1]
-    state[f"{name}.weight"][CHANNEL] = 0 * value
-    state[f"{name}.bias"][CHANNEL] = value
-    torch.save(state, folder / "mine.pth")
-    return folder / "mine.pth"
+def constant_channel_weights(folder: Path, value: float) -> Path:
+    """Writes the embedded network's weights, changed so that a channel of blocks.3 always has `value`.
 
-
-def network_of(folder: Path, value: float) -> Network:
-    return networks.load("efficientnet_lite0", file=own_weights(folder, value))
+    blocks.3 has no skip connection.
+    """
+    source = model_spec("efficientnet_lite0").weights_source
+    state = copy.deepcopy(dict(network_keys(read_weights(source.ensure(quiet=True)), source)))
+    norms = [
+        key.removesuffix(".running_mean") for key in state if key.startswith("blocks.3.") and "running_mean" in key
+    ]
+    state[f"{norms[-1]}.weight"][CHANNEL] = 0 * value
+    state[f"{norms[-1]}.bias"][CHANNEL] = value
+    torch.save(state, folder / "constant.pth")
+    return folder / "constant.pth"
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
-@pytest.mark.parametrize("gradient", ALL)
-@pytest.mark.parametrize("more", [{}, {"momentum": 0.5, "total_variation": 0.5, "rotate": 4.0}])
-def test_a_dead_channel_leaves_the_picture_as_it_was(
-    photo: Tensor, tmp_path: Path, value: float, gradient: str, more: dict[str, Any]
+@pytest.mark.parametrize("conditioner", CONDITIONERS)
+@pytest.mark.parametrize(
+    "options", [{}, {"momentum": 0.5, "total_variation": 0.5, "transforms": TransformRange(8, rotate=4.0)}]
+)
+def test_a_channel_without_gradient_leaves_the_picture_unchanged(
+    photo: Tensor, tmp_path: Path, value: float, conditioner: str, options: dict[str, Any]
 ) -> None:
-    told: list[float] = []
-    wish = channels("blocks.3", [CHANNEL])
-    ascent = replace(ASCENT, condition=ALL[gradient], **more)
-    dreamed = dream(photo, network_of(tmp_path, value), wish, ascent, (0, 0), lambda o, s, v: told.append(float(v)))
+    network = load_network("efficientnet_lite0", file=constant_channel_weights(tmp_path, value))
+    settings = replace(SETTINGS, conditioner=CONDITIONERS[conditioner], **options)
+    dreamed, steps = reports(photo, network, settings, objective=channels("blocks.3", [CHANNEL]))
     assert torch.equal(dreamed, photo)
-    assert len(told) == 8
-    assert all(math.isnan(value) for value in told)
+    assert len(steps) == 8
+    assert all(math.isnan(value) for _, _, value in steps)
 
 
-def test_one_step_without_a_number_is_left_out_and_the_others_are_taken(network: Network, photo: Tensor) -> None:
-    steps = 0
-    real = ASCENT.condition
+class Failing:
+    """A conditioner that returns NaN in all steps but some."""
 
-    def now_and_then(gradient: Tensor) -> Tensor:
-        nonlocal steps
-        steps += 1
-        return real(gradient) if steps != 2 else torch.full_like(gradient, torch.nan)
+    def __init__(self, *, succeeds: set[int]) -> None:
+        self.succeeds = succeeds
+        self.step = -1
 
-    told: list[float] = []
-    one, all_three = replace(ASCENT, steps=(3,), condition=now_and_then), replace(ASCENT, steps=(3,))
-    dreamed = dream(photo, network, layer("blocks.4"), one, (0, 0), lambda o, s, v: told.append(float(v)))
+    def __call__(self, gradient: Tensor) -> Tensor:
+        self.step += 1
+        return SETTINGS.conditioner(gradient) if self.step in self.succeeds else torch.full_like(gradient, torch.nan)
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_the_others_are_taken(network: Network, photo: Tensor) -> None:
+    settings = replace(SETTINGS, steps=(3,), conditioner=Failing(succeeds={0, 2}))
+    dreamed, steps = reports(photo, network, settings, objective=layer("blocks.4"))
     assert dreamed.isfinite().all()
-    assert [math.isnan(value) for value in told] == [False, True, False]
-    assert not torch.equal(dreamed, dream(photo, network, layer("blocks.4"), all_three, (0, 0)))
+    assert [math.isnan(value) for _, _, value in steps] == [False, True, False]
+    assert not torch.equal(dreamed, ascend(photo, network, replace(SETTINGS, steps=(3,)), objective=layer("blocks.4")))
     assert (dreamed - photo).abs().mean() > 0.01
 
 
-def test_a_dead_step_leaves_the_picture_even_while_momentum_would_go_on(network: Network, photo: Tensor) -> None:
-    steps = 0
-
-    def first_only(gradient: Tensor) -> Tensor:
-        nonlocal steps
-        steps += 1
-        return ASCENT.condition(gradient) if steps == 1 else torch.full_like(gradient, torch.nan)
-
-    told: list[float] = []
-    three = replace(ASCENT, steps=(3,), condition=first_only, momentum=0.5)
-    dreamed = dream(photo, network, layer("blocks.4"), three, (0, 0), lambda o, s, v: told.append(float(v)))
-    assert [math.isnan(value) for value in told] == [False, True, True]
-    one = replace(ASCENT, steps=(1,), momentum=0.5)
-    assert torch.equal(dreamed, dream(photo, network, layer("blocks.4"), one, (0, 0)))
+def test_a_step_that_is_not_finite_changes_nothing_with_momentum_either(network: Network, photo: Tensor) -> None:
+    settings = replace(SETTINGS, steps=(3,), conditioner=Failing(succeeds={0}), momentum=0.5)
+    dreamed, steps = reports(photo, network, settings, objective=layer("blocks.4"))
+    assert [math.isnan(value) for _, _, value in steps] == [False, True, True]
+    one_step = replace(SETTINGS, steps=(1,), momentum=0.5)
+    assert torch.equal(dreamed, ascend(photo, network, one_step, objective=layer("blocks.4")))
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan")])
-def test_a_film_of_a_dead_channel_is_its_source_moved_with_one_warning(
+def test_a_film_without_gradient_is_its_source_moved_by_the_camera_with_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(SCENE)
-    own_weights(tmp_path, value)
-    told: list[str] = []
-    seen: list[Progress] = []
-    render(load("s.yaml", [("--output", "output.path", "dead%02d.png")]), warn=told.append, watch=seen.append)
+    constant_channel_weights(tmp_path, value)
+    warnings: list[str] = []
+    progress: list[FrameProgress] = []
+    dead = load("s.yaml", [("--output", "output.path", "dead%02d.png")])
     undreamed = load("s.yaml", [("--output", "output.path", "still%02d.png"), ("--set", "dream.steps", "0")])
-    assert not told[1:]
-    assert "frame 0: in 4 of 4 steps the gradient was zero or not a number" in told[0]
-    assert [progress.objective for progress in seen] == [None] * 4
-    render(undreamed, warn=told.append)
-    assert len(told) == 1
+    render(dead, callbacks=Callbacks(on_frame=progress.append, on_warning=warnings.append))
+    assert len(warnings) == 1
+    assert "frame 0: in 4 of 4 steps the gradient was zero or not a number" in warnings[0]
+    assert [each.objective for each in progress] == [None] * 4
+    render(undreamed, callbacks=Callbacks(on_warning=warnings.append))
+    assert len(warnings) == 1
     for index in range(4):
         assert pixels(Path(f"dead{index:02d}.png")) == pixels(Path(f"still{index:02d}.png"))
 
@@ -126,7 +125,5 @@ def pixels(path: Path) -> bytes:
     return picture.tobytes()
 
 
-def test_a_black_frame_gives_finite_values(network: Network) -> None:
-    black = torch.zeros(1, 3, 64, 64)
-    dreamed = dream(black, network, layer("blocks.10"), ASCENT, (0, 0))
-    assert dreamed.isfinite().all()
+def test_a_black_picture_gives_finite_values(network: Network) -> None:
+    assert ascend(torch.zeros(1, 3, 64, 64), network).isfinite().all()

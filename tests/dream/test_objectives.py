@@ -1,4 +1,4 @@
-"""What is asked for: each measure, their arithmetic, and on the trained network, that they are local and obeyed."""
+"""Objectives: their values, their arithmetic, their masks, and dreams of them with the trained network."""
 
 from __future__ import annotations
 
@@ -10,26 +10,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from render.dream import gradients
-from render.dream.anatomy import anatomy
-from render.dream.ascent import Ascent, dream
-from render.dream.networks import Network
-from render.dream.objectives import Objective, channels, guide, layer, logit, neuron
-from render.dream.views import View
+from render.dream.ascent import AscentSettings
+from render.dream.objectives import Objective, channels, class_logit, guide, layer, position
+from render.dream.transforms import Transform, TransformRange
+from render.models.network import Network
+from render.models.registry import layer_map
 from tests.conftest import photo_tensor
+from tests.dream.test_ascent import STILL, ascend
 
 ACTIVATIONS = {"a": torch.full((1, 2, 3, 3), 2.0), "b": torch.full((1, 4, 2, 2), 3.0)}
-STRAIGHT = View((96, 96))
-ASCENT = Ascent(octave_scale=1.4, steps=(6, 6), step_size=0.01, jitter=8, condition=gradients.natural(0.35, 0.85))
+IDENTITY = Transform((96, 96))
+SETTINGS = AscentSettings(
+    octave_scale=1.4,
+    steps=(6, 6),
+    step_size=0.01,
+    conditioner=gradients.natural(0.35, 0.85),
+    transforms=TransformRange(jitter=8),
+)
 
 
-def seen(network: Network, objective: Objective, image: Tensor) -> float:
-    """How much of what is wanted is in a picture."""
+def value_of(objective: Objective, image: Tensor, network: Network) -> float:
     with torch.no_grad():
-        return float(objective(network.activations(image, objective.layers), View((image.shape[2], image.shape[3]))))
+        activations = network.activations(image, objective.layers)
+        return float(objective(activations, Transform((image.shape[2], image.shape[3]))))
 
 
-def test_a_layer_asks_for_the_mean_square_of_its_activation() -> None:
-    assert layer("a")(ACTIVATIONS, STRAIGHT) == 4
+def test_a_layer_is_the_mean_square_of_its_activation() -> None:
+    assert layer("a")(ACTIVATIONS, IDENTITY) == 4
 
 
 @pytest.mark.parametrize(
@@ -43,7 +50,7 @@ def test_a_layer_asks_for_the_mean_square_of_its_activation() -> None:
     ],
 )
 def test_objectives_add_subtract_and_scale(objective: Objective, value: float) -> None:
-    assert objective(ACTIVATIONS, STRAIGHT) == pytest.approx(value)
+    assert objective(ACTIVATIONS, IDENTITY) == pytest.approx(value)
 
 
 def test_a_weight_of_zero_needs_no_activation() -> None:
@@ -53,176 +60,188 @@ def test_a_weight_of_zero_needs_no_activation() -> None:
 
 
 def test_a_half_precision_activation_is_summed_in_float32() -> None:
-    value = layer("a")({"a": torch.full((1, 8, 64, 64), 300.0, dtype=torch.bfloat16)}, STRAIGHT)
+    value = layer("a")({"a": torch.full((1, 8, 64, 64), 300.0, dtype=torch.bfloat16)}, IDENTITY)
     assert value.dtype == torch.float32
     assert value == pytest.approx(300.0**2, rel=1e-2)
 
 
-def test_channels_and_neurons_are_the_mean_squares_of_their_part() -> None:
+def test_channels_and_positions_are_the_mean_squares_of_their_activations() -> None:
     activation = torch.arange(1 * 3 * 4 * 6, dtype=torch.float32).view(1, 3, 4, 6)
-    found = {"a": activation}
-    assert channels("a", [0, 2])(found, STRAIGHT) == pytest.approx(float(activation[:, [0, 2]].square().mean()))
-    assert neuron("a", 1, (0.5, 0.5))(found, STRAIGHT) == float(activation[0, 1, 2, 3] ** 2)
-    assert neuron("a", 1, (1.0, 0.0))(found, View((96, 96), (0, -1))) == float(activation[0, 1, 0, 5] ** 2)
+    activations, shifted = {"a": activation}, Transform((96, 96), (0, -1))
+    expected = float(activation[:, [0, 2]].square().mean())
+    assert channels("a", [0, 2])(activations, IDENTITY) == pytest.approx(expected)
+    assert position("a", 1, point=(0.5, 0.5))(activations, IDENTITY) == float(activation[0, 1, 2, 3] ** 2)
+    assert position("a", 1, point=(1.0, 0.0))(activations, shifted) == float(activation[0, 1, 0, 5] ** 2)
 
 
-def test_a_logit_is_asked_for_as_it_is() -> None:
-    assert logit("fc", 2)({"fc": torch.tensor([[1.0, 2.0, -5.0]])}, STRAIGHT) == -5
+def test_a_class_is_its_logit() -> None:
+    assert class_logit("fc", 2)({"fc": torch.tensor([[1.0, 2.0, -5.0]])}, IDENTITY) == -5
 
 
-def test_a_guides_best_match_is_asked_for_at_every_place() -> None:
+def test_the_gradient_of_a_guide_is_its_best_match_at_every_position() -> None:
     random = torch.Generator().manual_seed(0)
-    features, wanted = torch.randn(1, 5, 7, 9, generator=random), torch.randn(1, 5, 4, 3, generator=random)
+    features, guide_features = (torch.randn(1, 5, *size, generator=random) for size in ((7, 9), (4, 3)))
     features.requires_grad_()
-    (gradient,) = torch.autograd.grad(guide("a", wanted)({"a": features}, STRAIGHT), features)
+    (gradient,) = torch.autograd.grad(guide("a", guide_features)({"a": features}, IDENTITY), features)
     for y, x in ((0, 0), (3, 8), (6, 4)):
-        place = features.detach()[0, :, y, x]
-        best = max((wanted[0, :, v, u] for v in range(4) for u in range(3)), key=lambda each: float(each @ place))
+        feature = features.detach()[0, :, y, x]
+        candidates = [guide_features[0, :, v, u] for v in range(4) for u in range(3)]
+        best = max(candidates, key=lambda each: float(each @ feature))
         assert torch.allclose(gradient[0, :, y, x] * features.numel(), best, atol=1e-5)
 
 
-def test_the_likeness_to_a_guide_rises_and_most_with_the_right_one(network: Network, photo: Tensor) -> None:
-    """Likeness: the mean best match of the picture's features among the guide's, as cosines."""
+def test_the_similarity_to_a_guide_rises_most_in_the_dream_of_that_guide(network: Network, photo: Tensor) -> None:
+    """Similarity: the mean over positions of the largest cosine with any feature of the guide."""
 
     def features(image: Tensor) -> Tensor:
         with torch.no_grad():
-            return F.normalize(network.activations(image, ["blocks.7"])["blocks.7"].flatten(2)[0], dim=0)
+            return network.activations(image, ["blocks.7"])["blocks.7"]
 
-    def likeness(image: Tensor, guide_picture: Tensor) -> float:
-        return float((features(image).T @ features(guide_picture)).amax(1).mean())
-
-    def guided(guide_picture: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = network.activations(guide_picture, ["blocks.7"])["blocks.7"]
-        return dream(photo, network, guide("blocks.7", wanted), ASCENT, (0, 0))
+    def similarity(image: Tensor, guide_picture: Tensor) -> float:
+        a, b = (F.normalize(features(each).flatten(2)[0], dim=0) for each in (image, guide_picture))
+        return float((a.T @ b).amax(1).mean())
 
     cat, coffee = (photo_tensor(name, 160, 160) for name in ("chelsea", "coffee"))
-    dreams = {picture: guided(picture) for picture in (cat, coffee)}
-    for right, wrong in ((cat, coffee), (coffee, cat)):
-        assert likeness(dreams[right], right) > likeness(photo, right) + 0.02
-        assert likeness(dreams[right], right) > likeness(dreams[wrong], right) + 0.01
+    of_cat, of_coffee = (
+        ascend(photo, network, SETTINGS, objective=guide("blocks.7", features(picture))) for picture in (cat, coffee)
+    )
+    for guide_picture, dreamed, other in ((cat, of_cat, of_coffee), (coffee, of_coffee, of_cat)):
+        assert similarity(dreamed, guide_picture) > similarity(photo, guide_picture) + 0.02
+        assert similarity(dreamed, guide_picture) > similarity(other, guide_picture) + 0.01
 
 
-def test_outside_a_mask_nothing_changes_and_inside_it_does(network: Network, photo: Tensor) -> None:
+def half_mask() -> Tensor:
+    """Returns a mask of one half of the photo."""
+    mask = torch.zeros(1, 1, 160, 160)
+    mask[..., :80] = 1
+    return mask
+
+
+def test_a_dream_changes_the_picture_inside_its_mask_only(network: Network, photo: Tensor) -> None:
     mask = torch.zeros(1, 1, 160, 160)
     mask[..., 40:100, 50:120] = 1
     mask[..., 100:110, 50:120] = 0.3
-    dreamed = dream(photo, network, layer("blocks.7").within(mask), ASCENT, (0, 0))
+    dreamed = ascend(photo, network, SETTINGS, objective=layer("blocks.7").masked(mask))
     outside = (mask == 0).expand_as(photo)
     assert torch.equal(dreamed[outside], photo[outside])
-    changed = (dreamed - photo).abs().mean(1, keepdim=True)
-    assert changed[mask == 1].mean() > 0.02
-    assert 0 < changed[mask == 0.3].mean() < 0.7 * changed[mask == 1].mean()
+    change = (dreamed - photo).abs().mean(1, keepdim=True)
+    assert change[mask == 1].mean() > 0.02
+    assert 0 < change[mask == 0.3].mean() < 0.7 * change[mask == 1].mean()
 
 
-def test_each_layer_keeps_to_its_own_mask(network: Network, photo: Tensor) -> None:
-    left = torch.zeros(1, 1, 160, 160)
-    left[..., :80] = 1
-    one = replace(ASCENT, steps=(1,), momentum=0.0)
-    both = dream(photo, network, layer("blocks.3").within(left) + layer("blocks.8").within(1 - left), one, (0, 0))
-    alone = dream(photo, network, layer("blocks.3").within(left), one, (0, 0))
-    move, expected = ((each - photo)[..., :80].flatten() for each in (both, alone))
-    assert F.cosine_similarity(move, expected, dim=0) > 0.99
+def test_each_objective_has_its_own_mask(network: Network, photo: Tensor) -> None:
+    half, one_step = half_mask(), replace(SETTINGS, steps=(1,))
+    objective = layer("blocks.3").masked(half) + layer("blocks.8").masked(1 - half)
+    both = ascend(photo, network, one_step, objective=objective)
+    alone = ascend(photo, network, one_step, objective=layer("blocks.3").masked(half))
+    change, expected = ((each - photo)[..., :80].flatten() for each in (both, alone))
+    assert F.cosine_similarity(change, expected, dim=0) > 0.99
+    assert torch.equal(alone[..., 80:], photo[..., 80:])
     assert (both - photo)[..., 80:].abs().mean() > 0
 
 
-def test_opposed_wishes_of_two_masks_do_not_blow_each_other_up(network: Network, photo: Tensor) -> None:
-    grey = 0.25 + 0.5 * photo
-    left = torch.zeros(1, 1, 160, 160)
-    left[..., :80] = 1
-    wish = layer("blocks.4").within(left) - layer("blocks.4").within(1 - left)
-    dreamed = dream(grey, network, wish, replace(ASCENT, steps=(1,)), (0, 0))
+def test_opposed_objectives_in_two_masks_do_not_make_the_step_larger(network: Network, photo: Tensor) -> None:
+    grey, half = 0.25 + 0.5 * photo, half_mask()
+    objective = layer("blocks.4").masked(half) - layer("blocks.4").masked(1 - half)
+    dreamed = ascend(grey, network, replace(SETTINGS, steps=(1,)), objective=objective)
     assert (dreamed - grey).abs().mean() == pytest.approx(0.01, rel=0.02)
 
 
-def test_parts_with_masks_of_their_own_add_up_to_the_whole(network: Network, photo: Tensor) -> None:
-    grey = 0.25 + 0.5 * photo
-    left = torch.zeros(1, 1, 160, 160)
-    left[..., :80] = 1
-    one = replace(ASCENT, steps=(1,))
-    halves = layer("blocks.4").within(left) + layer("blocks.4").within(1 - left)
-    whole = dream(grey, network, layer("blocks.4"), one, (0, 0))
-    assert torch.allclose(dream(grey, network, halves, one, (0, 0)), whole, atol=1e-5)
+def test_an_objective_in_complementary_masks_equals_the_one_without_masks(network: Network, photo: Tensor) -> None:
+    grey, half, one_step = 0.25 + 0.5 * photo, half_mask(), replace(SETTINGS, steps=(1,))
+    halves = layer("blocks.4").masked(half) + layer("blocks.4").masked(1 - half)
+    whole = ascend(grey, network, one_step, objective=layer("blocks.4"))
+    assert torch.allclose(ascend(grey, network, one_step, objective=halves), whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0.0, 1 / 255])
-def test_total_variation_keeps_to_the_mask_and_its_softness(network: Network, photo: Tensor, value: float) -> None:
+def test_total_variation_is_weighted_by_the_mask(network: Network, photo: Tensor, value: float) -> None:
     mask = torch.full((1, 1, 160, 160), value)
     mask[..., :60] = 1
-    dreamed = dream(photo, network, layer("blocks.7").within(mask), replace(ASCENT, total_variation=1.0), (0, 0))
-    change = (dreamed - photo).abs()
+    settings = replace(SETTINGS, total_variation=1.0)
+    change = (ascend(photo, network, settings, objective=layer("blocks.7").masked(mask)) - photo).abs()
     assert change[..., 80:].mean() <= 0.01 * change[..., :40].mean()
 
 
-@pytest.mark.parametrize("place", [(1.0, 1.0), (0.0, 0.0), (0.29, 0.5), (1.0, 0.0)])
+@pytest.mark.parametrize("point", [(1.0, 1.0), (0.0, 0.0), (0.29, 0.5), (1.0, 0.0)])
 @pytest.mark.parametrize("shift", [(0, 0), (0, -29), (-7, 50)])
-def test_a_neuron_may_be_at_the_very_edge(place: tuple[float, float], shift: tuple[int, int]) -> None:
+def test_a_position_may_be_at_the_border(point: tuple[float, float], shift: tuple[int, int]) -> None:
     activation = torch.zeros(1, 1, 100, 100)
-    row, column = (min(int(share * 100 + 0.25), 99) for share in (place[1], place[0]))
+    row, column = (min(int(fraction * 100 + 0.25), 99) for fraction in (point[1], point[0]))
     activation[0, 0, row, column] = 1
-    off_the_grid = (place[0] + 0.0025 * (place[0] < 1), place[1] + 0.0025 * (place[1] < 1))
+    inside = position("a", 0, point=(off_grid(point[0]), off_grid(point[1])))
     shifted = torch.roll(activation, shift, (2, 3))
-    assert neuron("a", 0, off_the_grid)({"a": shifted}, View((100, 100), shift)) == 1
-    assert neuron("a", 0, off_the_grid)({"a": activation}, View((100, 100), angle=1e-9)) == 1
-    assert neuron("a", 0, place)({"a": shifted}, View((100, 100), shift)).isfinite()
+    assert inside({"a": shifted}, Transform((100, 100), shift)) == 1
+    assert inside({"a": activation}, Transform((100, 100), angle=1e-9)) == 1
+    assert position("a", 0, point=point)({"a": shifted}, Transform((100, 100), shift)).isfinite()
 
 
-def test_a_guide_matches_the_logits_too() -> None:
-    found = {"fc": torch.tensor([[1.0, 2.0]])}
-    assert guide("fc", torch.tensor([[3.0, 4.0]]))(found, STRAIGHT) == (3 + 8) / 2
+def off_grid(coordinate: float) -> float:
+    """Returns a coordinate inside the position that a multiple of 1/100 is the border of."""
+    return coordinate + 0.0025 if coordinate < 1 else coordinate
 
 
-@pytest.mark.parametrize("view", [STRAIGHT, View((192, 192), (20, -30)), View((192, 192), (5, 5), 1.2, 20)])
-def test_the_gradient_of_a_neuron_vanishes_outside_its_receptive_field(network: Network, view: View) -> None:
-    view = replace(view, size=(192, 192))
-    field = anatomy(network.name).layers["blocks.3"].receptive_field
+def test_a_guide_is_compared_with_logits_too() -> None:
+    activations = {"fc": torch.tensor([[1.0, 2.0]])}
+    assert guide("fc", torch.tensor([[3.0, 4.0]]))(activations, IDENTITY) == (3 + 8) / 2
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [Transform((192, 192)), Transform((192, 192), (20, -30)), Transform((192, 192), (5, 5), scale=1.2, angle=20)],
+)
+def test_the_gradient_of_a_position_is_zero_outside_its_receptive_field(network: Network, transform: Transform) -> None:
+    field = layer_map(network.name).layers["blocks.3"].receptive_field
     assert field is not None
-    image = photo_tensor("chelsea", 192, 192)
-    seen_image = view.look(image).requires_grad_()
-    value = neuron("blocks.3", 5, (0.3, 0.6))(network.activations(seen_image, ["blocks.3"]), view)
-    gradient = view.back(torch.autograd.grad(value, seen_image)[0]).abs().sum(1)[0]
+    transformed = transform.apply(photo_tensor("chelsea", 192, 192)).requires_grad_()
+    objective = position("blocks.3", 5, point=(0.3, 0.6))
+    value = objective(network.activations(transformed, ["blocks.3"]), transform)
+    gradient = transform.invert(torch.autograd.grad(value, transformed)[0]).abs().sum(1)[0]
     rows, columns = gradient.nonzero(as_tuple=True)
     assert len(rows) > 50
-    reach = (field / 2 + 8) / view.scale * (1 if view.angle == 0 else 2**0.5)
-    assert (rows - 0.6 * 192).abs().max() <= reach
-    assert (columns - 0.3 * 192).abs().max() <= reach
+    radius = (field / 2 + 8) / transform.scale * (1 if transform.angle == 0 else 2**0.5)
+    assert (rows - 0.6 * 192).abs().max() <= radius
+    assert (columns - 0.3 * 192).abs().max() <= radius
 
 
-def test_a_neuron_outside_the_view_asks_for_nothing(network: Network) -> None:
-    view = View((96, 96), scale=3.0)
+def test_a_position_that_is_not_visible_has_no_value_and_no_gradient(network: Network) -> None:
+    transform = Transform((96, 96), scale=3.0)
     image = photo_tensor("chelsea", 96, 96).requires_grad_()
-    value = neuron("blocks.3", 5, (0.05, 0.05))(network.activations(view.look(image), ["blocks.3"]), view)
+    objective = position("blocks.3", 5, point=(0.05, 0.05))
+    value = objective(network.activations(transform.apply(image), ["blocks.3"]), transform)
     assert value == 0
     assert torch.autograd.grad(value, image)[0].abs().max() == 0
 
 
 @pytest.mark.parametrize("name", ["tabby", "Egyptian cat", "espresso"])
-def test_a_class_rises_when_asked_for_and_falls_under_a_negative_weight(network: Network, name: str) -> None:
+def test_a_class_rises_with_a_positive_weight_and_falls_with_a_negative_one(network: Network, name: str) -> None:
     photo = photo_tensor("chelsea", 160, 160)
-    wish = logit(network.logits, network.classes.index(name))
-    up, down = (dream(photo, network, weight * wish, ASCENT, (0, 0)) for weight in (1, -1))
-    assert seen(network, wish, down) < seen(network, wish, photo) - 2
-    assert seen(network, wish, up) > seen(network, wish, photo) + 2
+    objective = class_logit(network.logits, network.classes.index(name))
+    raised, lowered = (ascend(photo, network, SETTINGS, objective=weight * objective) for weight in (1, -1))
+    assert value_of(objective, lowered, network) < value_of(objective, photo, network) - 2
+    assert value_of(objective, raised, network) > value_of(objective, photo, network) + 2
 
 
 @pytest.mark.parametrize(
-    "wish", [layer("blocks.10"), channels("blocks.10", [3, 17]), neuron("blocks.10", 17, (0.4, 0.6))]
+    "objective",
+    [layer("blocks.10"), channels("blocks.10", [3, 17]), position("blocks.10", 17, point=(0.4, 0.6))],
+    ids=["layer", "channels", "position"],
 )
-def test_what_is_asked_for_rises_and_under_a_negative_weight_falls(
-    network: Network, photo: Tensor, wish: Objective
+def test_an_objective_rises_with_a_positive_weight_and_falls_with_a_negative_one(
+    network: Network, photo: Tensor, objective: Objective
 ) -> None:
-    gentle = replace(ASCENT, steps=(8,), step_size=0.003, jitter=0)
-    up, down = (dream(photo, network, weight * wish, gentle, (0, 0)) for weight in (1, -1))
-    assert seen(network, wish, down) < 0.9 * seen(network, wish, photo)
-    assert seen(network, wish, up) > 1.2 * seen(network, wish, photo)
+    gentle = replace(SETTINGS, steps=(8,), step_size=0.003, transforms=STILL)
+    raised, lowered = (ascend(photo, network, gentle, objective=weight * objective) for weight in (1, -1))
+    assert value_of(objective, lowered, network) < 0.9 * value_of(objective, photo, network)
+    assert value_of(objective, raised, network) > 1.2 * value_of(objective, photo, network)
 
 
-def test_a_neuron_is_given_as_strong_a_step_where_it_sees_as_a_layer_is_everywhere(network: Network) -> None:
+def test_a_step_for_a_position_is_as_large_in_its_receptive_field_as_one_for_a_layer(network: Network) -> None:
     photo = 0.25 + 0.5 * photo_tensor("chelsea", 192, 192)
-    reach = anatomy(network.name).layers["blocks.3"].receptive_field
-    assert reach is not None
-    assert neuron("blocks.3", 5, (0.5, 0.5), reach).share((192, 192)) == reach**2 / 192**2
-    assert (neuron("blocks.3", 5, (0.5, 0.5), reach) + layer("blocks.3")).share((192, 192)) == 1
-    ascent = replace(ASCENT, steps=(1,), condition=gradients.raw())
-    dreamed = dream(photo, network, neuron("blocks.3", 5, (0.5, 0.5), reach), ascent, (0, 0))
-    assert (dreamed - photo).abs().mean() == pytest.approx(0.01 * reach**2 / 192**2, rel=0.01)
+    field = layer_map(network.name).layers["blocks.3"].receptive_field
+    assert field is not None
+    objective = position("blocks.3", 5, point=(0.5, 0.5), receptive_field=field)
+    assert objective.coverage((192, 192)) == field**2 / 192**2
+    assert (objective + layer("blocks.3")).coverage((192, 192)) == 1
+    dreamed = ascend(photo, network, replace(SETTINGS, steps=(1,), conditioner=gradients.raw()), objective=objective)
+    assert (dreamed - photo).abs().mean() == pytest.approx(0.01 * field**2 / 192**2, rel=0.01)

@@ -1,4 +1,4 @@
-"""Tiles: their gradient is the whole picture's, they cover it once, and they are halved when memory runs out."""
+"""Tiles: the geometry of the grid, and gradients in tiles that equal those of the whole picture."""
 
 from __future__ import annotations
 
@@ -8,112 +8,153 @@ import pytest
 import torch
 from torch import Tensor
 
-from render.dream import ascent, networks, objectives, tiles
-from render.dream.anatomy import Layer
-from render.dream.networks import Network
+from render.choices import MIN_TILE_SIZE
+from render.dream import objectives
 from render.dream.objectives import Objective
-from render.dream.views import View
+from render.dream.tiled import TiledNetwork
+from render.dream.tiles import fitting_tile_size, tile_grid
+from render.dream.transforms import Transform
 from render.errors import MissingError
+from render.models.layers import LayerInfo
+from render.models.network import Network
 from tests.conftest import photo_tensor
-from tests.dream.zoo import network as random_network
-from tests.dream.zoo import randomised
+from tests.models.zoo import random_network
 
 SIZES = [(176, 192), (165, 203), (180, 118)]
 
 
-@pytest.fixture(autouse=True)
-def whole_again(network: Network) -> None:
-    """The network is shared by all tests."""
-    network.tile = None
+def gradients(
+    network: Network, objective: Objective, photo: Tensor, *, tile_size: int | None = None, seed: int = 0
+) -> list[Tensor]:
+    """Returns the objective, and its gradients."""
+    return tiled_gradients(TiledNetwork(network, tile_size=tile_size), objective, photo, seed=seed)
 
 
-def gradients(network: Network, objective: Objective, photo: Tensor, side: int | None, seed: int = 0) -> list[Tensor]:
-    """The objective, and its gradient."""
-    network.tile = side
-    view = View((photo.shape[2], photo.shape[3]), (3, -5))
-    parts = [part for _, part in objective.by_mask()]
-    found, value = ascent._gradients(view.look(photo), network, parts, view, (seed,))
-    return [value, *found]
+def tiled_gradients(tiled: TiledNetwork, objective: Objective, photo: Tensor, *, seed: int = 0) -> list[Tensor]:
+    transform = Transform((photo.shape[2], photo.shape[3]), (3, -5))
+    by_mask = [masked for _, masked in objective.by_mask()]
+    by_objective, value = tiled.gradients(transform.apply(photo), objectives=by_mask, transform=transform, seed=(seed,))
+    return [value, *by_objective]
 
 
-def apart(found: Tensor, right: Tensor) -> float:
-    """Relative to the length of what is right."""
-    return float((found - right).norm() / right.norm())
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    return float((actual - expected).norm() / expected.norm())
+
+
+def assert_close(actual: list[Tensor], expected: list[Tensor]) -> None:
+    assert all(relative_error(a, b) < 1e-3 for a, b in zip(actual, expected, strict=True))
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-@pytest.mark.parametrize("asked", ["layer", "channels", "two layers", "neuron", "guide"])
-def test_the_gradient_of_tiles_is_that_of_the_whole(asked: str, height: int, width: int, network: Network) -> None:
-    """To block 5, which sees 83 pixels; the picture's sides are no multiples of the stride."""
+@pytest.mark.parametrize("kind", ["layer", "channels", "two layers", "position", "guide"])
+def test_the_gradient_in_tiles_is_that_of_the_whole_picture(
+    kind: str, height: int, width: int, network: Network
+) -> None:
+    """Up to block 5, whose receptive field is 83 pixels; the sides of the picture are no multiples of the stride."""
     photo = photo_tensor("coffee", width, height)
     guide = network.activations(photo_tensor("chelsea", 64, 64), ["blocks.4"])["blocks.4"]
     objective = {
         "layer": objectives.layer("blocks.5"),
         "channels": objectives.channels("blocks.5", [3, 17]),
         "two layers": objectives.layer("blocks.5") + 0.5 * objectives.layer("blocks.2"),
-        "neuron": objectives.neuron("blocks.5", 7, (0.83, 0.4), 83),
+        "position": objectives.position("blocks.5", 7, point=(0.83, 0.4), receptive_field=83),
         "guide": objectives.guide("blocks.4", guide),
-    }[asked]
-    right = gradients(network, objective, photo, None)
+    }[kind]
+    expected = gradients(network, objective, photo)
     for seed in range(3):
-        found = gradients(network, objective, photo, 144, seed)
-        assert all(apart(a, b) < 1e-3 for a, b in zip(found, right, strict=True))
+        assert_close(gradients(network, objective, photo, tile_size=144, seed=seed), expected)
 
 
 @pytest.mark.parametrize(
     ("name", "layer"), [("googlenet", "inception3a"), ("vgg11", "features.10"), ("resnet18", "layer2")]
 )
-def test_other_networks_see_the_same_in_tiles(name: str, layer: str) -> None:
-    net = Network(name, randomised(random_network(name)), "", torch.device("cpu"), torch.float32)
+def test_other_networks_have_the_same_gradient_in_tiles(name: str, layer: str) -> None:
+    net = random_network(name)
     photo = photo_tensor("astronaut", 331, 277)
-    right = gradients(net, objectives.layer(layer), photo, None)
-    found = gradients(net, objectives.layer(layer), photo, 256)
-    assert all(apart(a, b) < 1e-3 for a, b in zip(found, right, strict=True))
+    expected = gradients(net, objectives.layer(layer), photo)
+    assert_close(gradients(net, objectives.layer(layer), photo, tile_size=256), expected)
 
 
-def test_several_masks_are_several_gradients(network: Network) -> None:
+def test_each_mask_has_a_gradient_of_its_own(network: Network) -> None:
     photo, mask = photo_tensor("coffee", 320, 288), torch.zeros(1, 1, 288, 320)
-    objective = objectives.layer("blocks.4") + objectives.layer("blocks.2").within(mask)
-    right, found = (gradients(network, objective, photo, side) for side in (None, 200))
-    assert len(right) == len(found) == 3
-    assert all(apart(a, b) < 1e-3 for a, b in zip(found, right, strict=True))
+    objective = objectives.layer("blocks.4") + objectives.layer("blocks.2").masked(mask)
+    expected, actual = (gradients(network, objective, photo, tile_size=tile_size) for tile_size in (None, 200))
+    assert len(expected) == len(actual) == 3
+    assert_close(actual, expected)
 
 
 @pytest.mark.parametrize("size", [(500, 777), (64, 4000), (1080, 1920)])
-def test_tiles_cover_every_place_once_and_no_grid_is_the_next(size: tuple[int, int]) -> None:
-    layer = Layer("l", "block", 8, 16, 147, 1, "l")
-    grids = [tiles.grid(size, 384, [layer], (seed,)) for seed in range(4)]
+def test_tiles_cover_every_pixel_once_and_the_grid_changes_with_the_seed(size: tuple[int, int]) -> None:
+    layer = LayerInfo("l", "block", channels=8, stride=16, receptive_field=147, axis=1, operation="l")
+    grids = [tile_grid(size, tile_size=384, layers=[layer], seed=(seed,)) for seed in range(4)]
     assert len({str(grid) for grid in grids}) > 1
     for grid in grids:
         covered = torch.zeros(size)
         for tile in grid:
             rows, columns = tile.rows, tile.columns
             covered[rows.start : rows.stop, columns.start : columns.stop] += 1
-            assert rows.seen.start % 16 == columns.seen.start % 16 == 0
-            assert (size[0] - rows.seen.stop) % 16 == (size[1] - columns.seen.stop) % 16 == 0
-            assert rows.seen.stop - rows.seen.start <= 384 + 32
+            assert rows.window.start % 16 == columns.window.start % 16 == 0
+            assert (size[0] - rows.window.stop) % 16 == (size[1] - columns.window.stop) % 16 == 0
+            assert rows.window.stop - rows.window.start <= 384 + 32
         assert (covered == 1).all()
 
 
-def test_what_sees_all_of_the_picture_is_not_cut(network: Network) -> None:
-    assert len(tiles.grid((900, 900), 256, [network.layers["classifier"]], (0,))) == 1
-    assert len(tiles.grid((200, 250), 256, [network.layers["blocks.4"]], (0,))) == 1
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("resnet18", ["relu", "layer2", "layer3"]),
+        ("googlenet", ["maxpool1", "inception3a", "inception4a"]),
+        ("inception_v3", ["Conv2d_2a_3x3", "Mixed_5b", "Mixed_6a"]),
+    ],
+)
+def test_the_size_of_the_whole_layer_follows_from_every_tile(name: str, names: list[str]) -> None:
+    """Also where convolutions have no padding (inception_v3), and for layers of several strides at once."""
+    net = random_network(name)
+    photo = photo_tensor("coffee", 401, 331)
+    layers = [net.layers[each] for each in names]
+    whole = net.activations(photo, names)
+    grid = tile_grid((331, 401), tile_size=256, layers=layers, seed=(1,))
+    assert len(grid) > 1
+    for tile in grid:
+        activations = net.activations(tile.crop(photo), names)
+        for layer in layers:
+            assert layer.stride is not None
+            _, region = tile.region(activations[layer.name], layer.stride, transform=Transform((331, 401)))
+            assert (region.rows.total, region.columns.total) == tuple(whole[layer.name].shape[2:])
 
 
-def test_where_memory_runs_out_tiles_are_halved(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = photo_tensor("coffee", 320, 288)
-    right = gradients(network, objectives.layer("blocks.2"), photo, None)
+def test_layers_that_depend_on_the_whole_picture_and_pictures_that_fit_have_one_tile(network: Network) -> None:
+    classifier, block = network.layers["classifier"], network.layers["blocks.4"]
+    assert len(tile_grid((900, 900), tile_size=256, layers=[classifier], seed=(0,))) == 1
+    assert len(tile_grid((200, 250), tile_size=256, layers=[block], seed=(0,))) == 1
+    assert len(tile_grid((900, 900), tile_size=256, layers=[block], seed=(0,))) > 1
+
+
+def test_the_tile_size_is_halved_when_memory_runs_out(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, objective = photo_tensor("coffee", 320, 288), objectives.layer("blocks.2")
+    expected = gradients(network, objective, photo)
+    tiled = TiledNetwork(network, tile_size=None)
     monkeypatch.setattr(network, "activations", limited(network.activations, 200 * 200))
-    found = gradients(network, objectives.layer("blocks.2"), photo, None)
-    assert network.tile == 160
-    assert all(apart(a, b) < 1e-3 for a, b in zip(found, right, strict=True))
-    monkeypatch.setattr(network, "activations", limited(networks.Network.activations.__get__(network), 10))
-    with pytest.raises(MissingError, match="the memory is not enough for a picture of 320x288, not even in tiles"):
-        gradients(network, objectives.layer("blocks.2"), photo, None)
+    assert_close(tiled_gradients(tiled, objective, photo), expected)
+    assert tiled.tile_size == 160
+    monkeypatch.setattr(network, "activations", limited(Network.activations.__get__(network), 10))
+    with pytest.raises(MissingError, match="not enough memory for a picture of 320x288, even in tiles of 128 pixels"):
+        tiled_gradients(tiled, objective, photo)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(image: Tensor, names: object) -> dict[str, Tensor]:
+        raise RuntimeError("shapes do not match")
+
+    tiled = TiledNetwork(network)
+    monkeypatch.setattr(network, "activations", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        tiled_gradients(tiled, objectives.layer("blocks.2"), photo_tensor("coffee", 320, 288))
+    assert tiled.tile_size is None
 
 
 def limited(function: Callable[..., dict[str, Tensor]], pixels: int) -> Callable[..., dict[str, Tensor]]:
-    """As on a machine whose memory is enough for so many pixels."""
+    """Fails as on a machine whose memory is enough for this number of pixels."""
 
     def activations(image: Tensor, names: object) -> dict[str, Tensor]:
         if image.shape[2] * image.shape[3] > pixels:
@@ -123,27 +164,30 @@ def limited(function: Callable[..., dict[str, Tensor]], pixels: int) -> Callable
     return activations
 
 
-def test_too_small_a_tile_for_what_its_places_see_leaves_no_seam(network: Network) -> None:
-    """Block 10 sees 339 pixels, a tile of 256 does not; where two tiles meet the gradient is no stronger."""
+def test_a_tile_smaller_than_the_receptive_field_leaves_no_seam(network: Network) -> None:
+    """The receptive field of block 10 is 339 pixels, more than a tile of 256."""
     photo = photo_tensor("coffee", 400, 400)
     objective = objectives.layer("blocks.10")
-    right = gradients(network, objective, photo, None)[1]
-    found = torch.stack([gradients(network, objective, photo, 256, seed)[1] for seed in range(4)]).mean(0)
-    assert torch.nn.functional.cosine_similarity(found.flatten(), right.flatten(), 0) > 0.9
-    columns = found.abs().mean((0, 1, 2)) / right.abs().mean((0, 1, 2))
+    expected = gradients(network, objective, photo)[1]
+    actual = torch.stack([gradients(network, objective, photo, tile_size=256, seed=seed)[1] for seed in range(4)]).mean(
+        0
+    )
+    assert torch.nn.functional.cosine_similarity(actual.flatten(), expected.flatten(), 0) > 0.9
+    columns = actual.abs().mean((0, 1, 2)) / expected.abs().mean((0, 1, 2))
     assert columns[8:-8].max() / columns[8:-8].min() < 2.5
 
 
-def test_a_picture_that_fits_is_not_cut_and_tiles_fit(network: Network) -> None:
+def test_the_automatic_tile_size_fits_into_half_of_the_free_memory(network: Network) -> None:
     layers = [network.layers["blocks.10"]]
-    pixel = network.memory(["blocks.10"])
+    pixel = network.bytes_per_pixel(["blocks.10"])
     assert 500 < pixel < 1000  # a step at 1280x1280 took 500 bytes a pixel
-    assert network.memory(["blocks.2"]) < pixel
+    assert network.bytes_per_pixel(["blocks.2"]) < pixel
     gigabyte = 2**30
-    assert tiles.fitting((512, 512), layers, pixel, 8 * gigabyte) is None
-    side = tiles.fitting((2160, 3840), layers, pixel, 8 * gigabyte)
-    assert side is not None
-    assert side % 128 == 0
-    assert side * side * pixel <= 4 * gigabyte < (side + 128) ** 2 * pixel
-    assert tiles.fitting((2160, 3840), layers, pixel, 1) == tiles.SMALLEST
-    assert tiles.fitting((2160, 3840), [network.layers["classifier"]], pixel, 1) is None
+    assert fitting_tile_size((512, 512), layers, bytes_per_pixel=pixel, free_bytes=8 * gigabyte) is None
+    tile_size = fitting_tile_size((2160, 3840), layers, bytes_per_pixel=pixel, free_bytes=8 * gigabyte)
+    assert tile_size is not None
+    assert tile_size % 128 == 0
+    assert tile_size**2 * pixel <= 4 * gigabyte < (tile_size + 128) ** 2 * pixel
+    assert fitting_tile_size((2160, 3840), layers, bytes_per_pixel=pixel, free_bytes=1) == MIN_TILE_SIZE
+    classifier = [network.layers["classifier"]]
+    assert fitting_tile_size((2160, 3840), classifier, bytes_per_pixel=pixel, free_bytes=1) is None

@@ -1,7 +1,8 @@
-"""`kill -9` at random moments: of render, of an ffmpeg that it has started, or of both."""
+"""`kill -9` at random moments: of render, of an ffmpeg that it started, or of both."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import time
@@ -10,60 +11,66 @@ from typing import Protocol
 
 import psutil
 
-from tests.production.processes import Ended
+from tests.production.messages import FFMPEG_KILLED, REMADE, RESUMING
+from tests.production.processes import Result
 
-PAUSE = 0.001
+POLL_INTERVAL = 0.001
+"""Seconds."""
 
 
 class Process(Protocol):
-    """A render at work."""
+    """A running render."""
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The process id."""
 
-    def ended(self) -> Ended:
-        """Waits for its end."""
+    def wait(self) -> Result:
+        """Waits for the end of the process."""
 
 
-def attack(start: Callable[[], Process], chance: random.Random, seconds: float) -> tuple[str, Ended]:
-    """Starts a render, kills something at a random moment of its first `seconds`, and waits for its end: what was
-    killed, "" when it had finished before, and how it ended."""
-    victim = chance.choice(("render", "ffmpeg", "both"))
-    moment = chance.uniform(0, seconds)
+def kill_at_random(start: Callable[[], Process], rng: random.Random, *, seconds: float) -> tuple[str, Result]:
+    """Starts a render, kills something at a random moment of its first `seconds`, and waits for its end.
+
+    Returns what was killed ("render", "ffmpeg" or "both"; "" when the render finished first) and the result.
+    """
+    victim = rng.choice(("render", "ffmpeg", "both"))
+    delay = rng.uniform(0, seconds)
     run = start()
     process = psutil.Process(run.pid)
-    time.sleep(moment)
+    time.sleep(delay)
     killed = ""
     while not killed and process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        killed = victim if _killed(process, victim) else ""
-        time.sleep(PAUSE)
-    return killed, run.ended()
+        killed = victim if _kill(process, victim) else ""
+        time.sleep(POLL_INTERVAL)
+    return killed, run.wait()
 
 
-def is_survived(killed: str, ended: Ended) -> bool:
-    """Whether a render ended as it should: killed itself; with a sentence, when its ffmpeg was; or finished.
+def is_proper_end(killed: str, result: Result) -> bool:
+    """Whether a render ended as it should: by the kill; with a message, when its ffmpeg was killed; or finished.
 
-    It may say that it goes on, and that it mends what was damaged.
+    It may report that it resumes, and that it makes damaged segments again.
     """
     if killed in ("render", "both"):
-        return ended.status in (-9, 0)
-    mended = r"render: frames \d+ to \d+ in \S+ are missing or damaged; they are made again\n"
-    said = re.sub(rf"^(going on at frame \d+\n|{mended})+", "", ended.err)
-    if killed == "ffmpeg" and ended.status == 4:
-        return said == "render: ffmpeg was ended by signal 9; the same command goes on\n"
-    return ended.status == 0 and not said
+        return result.status in (-9, 0)  # 0: the kill came after the end
+    rest = re.sub(rf"^({RESUMING}|{REMADE})+", "", result.err)
+    if killed == "ffmpeg" and result.status == 4:
+        return re.fullmatch(FFMPEG_KILLED, rest) is not None
+    return result.status == 0 and not rest
 
 
-def _killed(process: psutil.Process, victim: str) -> bool:
-    """Whether there was something to kill."""
+def _kill(process: psutil.Process, victim: str) -> bool:
+    """Kills the victim, or what of it is running; returns whether anything was."""
     try:
-        started = process.children()
-        victims = {"render": [process], "ffmpeg": started[-1:], "both": [process, *started[-1:]]}[victim]
-        if victim == "both" and not started:
+        children = process.children()
+        if victim == "both" and not children:
             return False
-        for each in victims:
-            each.kill()
+        victims = {"render": [process], "ffmpeg": children[-1:], "both": [process, *children[-1:]]}[victim]
     except psutil.NoSuchProcess:
         return False
-    return bool(victims)
+    killed = False
+    for each in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+            killed = True
+    return killed

@@ -1,6 +1,6 @@
-"""Renders as processes of their own, as from a terminal: started, watched, stopped, killed.
+"""Renders as processes of their own, as from a terminal: started, observed, stopped, killed.
 
-They are forked from one that has imported everything, so that they are there at once.
+They are forked from one process that has imported everything and loaded the network, so that they start at once.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from typing import Any
 import psutil
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-PATIENCE = 180.0
+TIMEOUT = 180.0
 """Seconds after which a process that has not ended is a failure."""
-PAUSE = 0.001
+POLL_INTERVAL = 0.001
+"""Seconds."""
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["render.cli", "render.production"])
+_server.set_forkserver_preload(["render.cli.main", "render.pipeline.job", "tests.production.preloaded"])
 _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What a process has left: exit status, standard output and standard error."""
+class Result:
+    """The exit status of a process (None while it runs), its standard output and its standard error."""
 
     status: int | None
     out: str
@@ -46,29 +47,31 @@ class Ended:
 
 
 class Run:
-    """A process of `render ARGUMENTS` in a folder, in a session of its own. `environment` is added to ours, None takes
-    away; `before` is called in the process, first."""
+    """A process of `render ARGUMENTS` in a folder, in a session of its own.
+
+    `environment` is added to that of this process; None removes a variable. `preexec` is called first in the process.
+    """
 
     def __init__(
         self,
         folder: Path,
         *arguments: str,
         environment: Mapping[str, str | None] | None = None,
-        before: Callable[[], object] | None = None,
+        preexec: Callable[[], object] | None = None,
     ) -> None:
         self.folder = folder
-        self.told = folder.parent / f"{folder.name}.{next(_numbers)}"
-        wanted: dict[str, str | None] = {**os.environ, **ONE_THREAD, **(environment or {})}
-        given = {key: value for key, value in wanted.items() if value is not None}
-        with _one_thread():  # the server is started with the first of its processes
+        self._log = folder.parent / f"{folder.name}.{next(_numbers)}"
+        merged: dict[str, str | None] = {**os.environ, **ONE_THREAD, **(environment or {})}
+        variables = {key: value for key, value in merged.items() if value is not None}
+        with _server_environment():  # the server starts with the first of its processes
             self.process: ForkServerProcess = _server.Process(
-                target=_render, args=(str(folder), str(self.told), arguments, given, before)
+                target=_main, args=(str(folder), str(self._log), arguments, variables, preexec)
             )
             self.process.start()
 
     @property
     def pid(self) -> int:
-        """Of the process, and of its group."""
+        """The id of the process, and of its group."""
         assert self.process.pid is not None
         return self.process.pid
 
@@ -77,66 +80,72 @@ class Run:
         """Whether it has not ended."""
         return self.process.exitcode is None
 
-    def until(self, moment: Callable[[], bool]) -> Run:
-        """Waits for a moment, or for the process to end."""
-        deadline = time.monotonic() + PATIENCE
-        while self.is_running and not moment():
-            assert time.monotonic() < deadline, f"nothing happens: {self.output()}"
-            time.sleep(PAUSE)
+    def wait_until(self, condition: Callable[[], bool]) -> Run:
+        """Waits for a condition, or for the end of the process."""
+        deadline = time.monotonic() + TIMEOUT
+        while self.is_running and not condition():
+            assert time.monotonic() < deadline, f"the condition does not become true: {self.result()}"
+            time.sleep(POLL_INTERVAL)
         return self
 
-    def until_frame(self, number: int) -> Run:
-        """Waits until a frame is told of, by --json."""
-        return self.until(lambda: f'"frame": {number},' in self.output().out)
+    def wait_for_frame(self, number: int) -> Run:
+        """Waits until --json reports a frame."""
+        return self.wait_until(lambda: f'"frame": {number},' in self.result().out)
 
-    def until_there(self, name: str) -> Run:
-        """Waits until a file is there."""
-        return self.until((self.folder / name).exists)
+    def wait_for_file(self, name: str) -> Run:
+        """Waits until a file exists in the folder."""
+        return self.wait_until((self.folder / name).exists)
 
-    def output(self) -> Ended:
+    def result(self) -> Result:
         """What has been written so far."""
-        out, err = (Path(f"{self.told}.{kind}") for kind in ("out", "err"))
+        out, err = (Path(f"{self._log}.{kind}") for kind in ("out", "err"))
         texts = [path.read_text(encoding="utf-8", errors="replace") if path.exists() else "" for path in (out, err)]
-        return Ended(self.process.exitcode, *texts)
+        return Result(self.process.exitcode, *texts)
 
-    def ended(self) -> Ended:
-        """Waits until it has ended."""
-        self.process.join(PATIENCE)
-        assert not self.is_running, f"does not end: {self.output()}"
-        return self.output()
+    def wait(self) -> Result:
+        """Waits for the end of the process."""
+        self.process.join(TIMEOUT)
+        assert not self.is_running, f"does not end: {self.result()}"
+        return self.result()
 
-    def send(self, number: int) -> Run:
-        """A signal to it and all it has started in its session, as from a terminal."""
+    def send_signal(self, number: int) -> Run:
+        """Sends a signal to it and to all that it started in its session, as a terminal does."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
         return self
 
-    def kill(self) -> Ended:
-        """`kill -9`, of it alone."""
+    def kill(self) -> Result:
+        """`kill -9` of this process alone; waits for its end."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        return self.ended()
+        return self.wait()
 
 
-def rendered(folder: Path, *arguments: str, **how: Any) -> Ended:
-    """A whole run."""
-    return Run(folder, *arguments, **how).ended()
+def run_render(
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str | None] | None = None,
+    preexec: Callable[[], object] | None = None,
+) -> Result:
+    """Runs `render ARGUMENTS` in a folder to its end; see Run."""
+    return Run(folder, *arguments, environment=environment, preexec=preexec).wait()
 
 
-def strays(folder: Path) -> list[str]:
-    """The processes that still work in a folder."""
-    found = []
+def running_processes(folder: Path) -> list[str]:
+    """The command lines of processes that still work in a folder."""
+    lines = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         line = " ".join(process.info["cmdline"] or ())
         if str(folder) in line or ("ffmpeg" in line and str(folder) in (process.info["cwd"] or "")):
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    before = {key: os.environ.get(key) for key in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
+def _server_environment() -> Iterator[None]:
+    added = {**ONE_THREAD, "PYTHONPATH": str(Path(__file__).parents[2])}
+    before = {key: os.environ.get(key) for key in added}
+    os.environ.update(added)
     try:
         yield
     finally:
@@ -147,19 +156,19 @@ def _one_thread() -> Iterator[None]:
                 os.environ[key] = value
 
 
-def _render(
-    folder: str, told: str, arguments: tuple[str, ...], environment: dict[str, str], before: Callable[[], object] | None
+def _main(
+    folder: str, log: str, arguments: tuple[str, ...], environment: dict[str, str], preexec: Callable[[], object] | None
 ) -> None:
-    """What the process does."""
+    """The process's own main function."""
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for number, name in ((1, f"{told}.out"), (2, f"{told}.err")):
+    for number, name in ((1, f"{log}.out"), (2, f"{log}.err")):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
     sys.argv = ["render", *arguments]
-    if before is not None:
-        before()
-    from render.cli import main  # noqa: PLC0415  # in the process, after it is as it should be
+    if preexec is not None:
+        preexec()
+    from render.cli.main import main  # noqa: PLC0415  # after the streams were replaced
 
     main()

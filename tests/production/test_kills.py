@@ -1,4 +1,4 @@
-"""Thirty random kills of a film with sound, and the very same film."""
+"""Random kills of a film with sound; thirty of them with ./scripts/test -m slow."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ import random
 import time
 from pathlib import Path
 
-from render.film import ffmpeg, sound
+import pytest
+
+from render.media import ffmpeg
+from render.media.audio import probe_audio
 from tests.production.films import FILM
-from tests.production.kills import attack, is_survived
-from tests.production.processes import Run, rendered, strays
+from tests.production.kills import is_proper_end, kill_at_random
+from tests.production.processes import Run, run_render, running_processes
 
-FAULTS = 30
 SONG = "song.m4a"
+VICTIMS = {"render", "ffmpeg", "both"}
 
 
-def test_a_film_with_sound_survives_thirty_random_kills(here: Path) -> None:
+@pytest.mark.parametrize("count", [10, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_film_with_sound_survives_random_kills(workspace: Path, count: int) -> None:
     tone = ("-f", "lavfi", "-i", "sine=frequency=440:duration=3", "-c:a", "aac")
-    ffmpeg.run(*ffmpeg.QUIET, *tone, str(here / SONG))
+    ffmpeg.run(*ffmpeg.QUIET, *tone, str(workspace / SONG))
     arguments = ("film.yaml", "--set", f"output.audio={SONG}")
     for _ in range(2):  # the first process waits for the server that it is forked from
-        begun = time.monotonic()
-        assert rendered(here, *arguments, "--overwrite").status == 0
-        seconds = time.monotonic() - begun
-    right = (here / FILM).read_bytes()
-    assert sound.probe(here / FILM) is not None
-    (here / FILM).unlink()
-    chance = random.Random(6)
+        start = time.monotonic()
+        assert run_render(workspace, *arguments, "--overwrite").status == 0
+        seconds = time.monotonic() - start
+    expected = (workspace / FILM).read_bytes()
+    assert probe_audio(workspace / FILM) is not None
+    (workspace / FILM).unlink()
+    rng = random.Random(6)
     faults: list[str] = []
-    while len(faults) < FAULTS:
-        killed, ended = attack(lambda: Run(here, *arguments), chance, seconds)
-        assert is_survived(killed, ended), (killed, ended)
+    while len(faults) < count or set(faults) < VICTIMS:
+        killed, result = kill_at_random(lambda: Run(workspace, *arguments), rng, seconds=seconds)
+        assert is_proper_end(killed, result), (killed, result)
         if killed:
             faults.append(killed)
-        if (here / FILM).exists():
-            assert rendered(here, *arguments).status == 0  # clears away what a kill after the join left
-            assert (here / FILM).read_bytes() == right
-            (here / FILM).unlink()
-    assert rendered(here, *arguments).status == 0
-    assert (here / FILM).read_bytes() == right
-    assert {"render", "ffmpeg", "both"} == set(faults)
-    assert not list(here.glob("*.parts"))
-    assert not strays(here)
+        if (workspace / FILM).exists():
+            assert run_render(workspace, *arguments).status == 0  # removes the segments after a kill that came late
+            assert (workspace / FILM).read_bytes() == expected
+            (workspace / FILM).unlink()
+    assert run_render(workspace, *arguments).status == 0
+    assert (workspace / FILM).read_bytes() == expected
+    assert not list(workspace.glob("*.parts"))
+    assert not running_processes(workspace)

@@ -1,9 +1,10 @@
-"""Wherever one works: folders that cannot be written, odd names, links, no home, no terminal, any clock."""
+"""Environments: read-only folders, unusual names, links, no home folder, no terminal, any clock."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,152 +15,146 @@ import cv2
 import numpy as np
 import pytest
 
-from render.film.files import sha256
-from tests.production.films import FILM, SCENE, contents
-from tests.production.processes import ONE_THREAD, Run, rendered
+from render.system.checksum import sha256
+from tests.production.films import FILM, PARTS, SCENE, checksums
+from tests.production.messages import RESUMING
+from tests.production.processes import ONE_THREAD, Run, run_render
 
-ODD = ['it\'s "quoted" and spaced', "-dash 🎬 é", "new\nline", "100%d a:b|c,d;e=f", "[x]{y}$z`w` a\\b"]
+UNUSUAL_NAMES = ['it\'s "quoted" and spaced', "-dash 🎬 é", "new\nline", "100%d a:b|c,d;e=f", "[x]{y}$z`w` a\\b"]
 
 
 @pytest.fixture(scope="module")
-def exact(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The checksum of the film in float32, whatever this machine would choose."""
-    folder = tmp_path_factory.mktemp("exact")
+def float32_checksum(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The checksum of the film in float32, whichever precision is faster on this machine."""
+    folder = tmp_path_factory.mktemp("float32")
     (folder / "film.yaml").write_text(SCENE)
-    assert rendered(folder, "film.yaml", "--precision", "float32").status == 0
+    assert run_render(folder, "film.yaml", "--precision", "float32").status == 0
     return sha256(folder / FILM)
 
 
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """A folder that cannot be written, not even by root."""
+    """Makes a folder read-only in the block, even for root."""
     if os.geteuid() != 0:
         folder.chmod(0o555)
-        yield
-        folder.chmod(0o755)
+        try:
+            yield
+        finally:
+            folder.chmod(0o755)
         return
-    for how in (["--bind", str(folder), str(folder)], ["-o", "remount,ro,bind", str(folder)]):
-        if subprocess.run(["mount", *how], check=False).returncode:
+    for arguments in (["--bind", str(folder), str(folder)], ["-o", "remount,ro,bind", str(folder)]):
+        if subprocess.run(["mount", *arguments], check=False).returncode:
             pytest.skip("this machine does not let root mount")
-    yield
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def refused(folder: Path, *arguments: str) -> str:
-    """The sentence with which a film is refused, before its first frame."""
-    ended = rendered(folder, *arguments, "--json")
-    assert ended.status == 4, ended
-    assert [event["event"] for event in ended.events] == ["error"]
-    assert not ended.err
-    return str(ended.events[0]["message"])
+def refusal(folder: Path, *arguments: str) -> str:
+    """The error message of a render that ends before its first frame because of a file."""
+    result = run_render(folder, *arguments, "--json")
+    assert result.status == 4, result
+    assert [event["event"] for event in result.events] == ["error"]
+    assert not result.err
+    return str(result.events[0]["message"])
 
 
 @pytest.mark.parametrize(("output", "folder"), [("out/film.mp4", "out"), ("out/new/film.mp4", "out")])
-def test_a_folder_that_cannot_be_written_is_refused_before_the_first_frame(
-    here: Path, output: str, folder: str
-) -> None:
-    (here / folder).mkdir()
-    with read_only(here / folder):
-        told = refused(here, "film.yaml", "--output", output)
-    assert told == f"cannot write in {folder}: it is not ours, or read-only; --output names another path"
-    assert not list((here / folder).iterdir())
+def test_a_read_only_folder_is_refused_before_the_first_frame(workspace: Path, output: str, folder: str) -> None:
+    (workspace / folder).mkdir()
+    with read_only(workspace / folder):
+        message = refusal(workspace, "film.yaml", "--output", output)
+    assert message == f"cannot write in {folder}: it is not ours, or read-only; --output names another path"
+    assert not list((workspace / folder).iterdir())
 
 
-def test_a_folder_of_parts_that_cannot_be_written_is_refused_too(here: Path) -> None:
-    (here / f"{FILM}.parts").mkdir()
-    with read_only(here / f"{FILM}.parts"):
-        assert refused(here, "film.yaml").startswith(f"cannot write in {FILM}.parts: ")
+def test_a_read_only_folder_of_segments_is_refused_before_the_first_frame(workspace: Path) -> None:
+    (workspace / PARTS).mkdir()
+    with read_only(workspace / PARTS):
+        assert refusal(workspace, "film.yaml").startswith(f"cannot write in {PARTS}: ")
 
 
-def test_what_is_no_file_in_the_films_place_is_refused(here: Path) -> None:
-    (here / FILM).mkdir()
-    assert refused(here, "film.yaml") == f"{FILM} is a folder, the film cannot be written there"
-    (here / FILM).rmdir()
-    os.mkfifo(here / FILM)
-    for arguments in ((), ("--overwrite",)):
-        assert refused(here, "film.yaml", *arguments) == f"{FILM} is no file, the film cannot be written there"
+@pytest.mark.parametrize("arguments", [(), ("--overwrite",)])
+def test_a_folder_or_a_pipe_at_the_output_path_is_refused(workspace: Path, arguments: tuple[str, ...]) -> None:
+    (workspace / FILM).mkdir()
+    assert refusal(workspace, "film.yaml", *arguments) == f"{FILM} is a folder, the film cannot be written there"
+    (workspace / FILM).rmdir()
+    os.mkfifo(workspace / FILM)
+    assert refusal(workspace, "film.yaml", *arguments) == f"{FILM} is no file, the film cannot be written there"
 
 
-def test_a_file_that_has_vanished_is_named_where_the_scene_names_it(here: Path) -> None:
+def test_a_missing_source_is_reported_at_its_position_and_the_film_resumes_when_it_exists(workspace: Path) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     cv2.imwrite("p.png", picture)
     settings = ("--set", "source.image=p.png")
-    Run(here, "film.yaml", *settings, "--json").until_frame(9).kill()
-    (here / "p.png").rename(here / "q.png")
-    told = refused(here, "film.yaml", *settings)
-    assert told.startswith(
+    Run(workspace, "film.yaml", *settings, "--json").wait_for_frame(9).kill()
+    (workspace / "p.png").rename(workspace / "q.png")
+    message = refusal(workspace, "film.yaml", *settings)
+    assert message.startswith(
         "--set:1:14: cannot read the picture p.png: No such file or directory; did you mean 'q.png'?"
     )
-    (here / "q.png").rename(here / "p.png")
-    ended = rendered(here, "film.yaml", *settings)
-    assert ended.status == 0
-    assert ended.err.startswith("going on at frame ")
+    (workspace / "q.png").rename(workspace / "p.png")
+    result = run_render(workspace, "film.yaml", *settings)
+    assert result.status == 0
+    assert re.fullmatch(RESUMING, result.err)
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_every_path_may_have_any_name(here: Path, whole: dict[str, str], name: str) -> None:
-    (here / name).mkdir()
-    scene = here / name / f"{name}.yaml"
-    scene.write_text(SCENE)
+@pytest.mark.parametrize("name", UNUSUAL_NAMES)
+def test_a_film_with_an_unusual_name_resumes(workspace: Path, reference: dict[str, str], name: str) -> None:
+    (workspace / name).mkdir()
+    (workspace / name / f"{name}.yaml").write_text(SCENE)
     target = Path(name) / f"{name.replace('%', '')}.mp4"
-    Run(here, f"./{name}/{name}.yaml", f"--output={target}", "--json").until_frame(9).kill()
-    ended = rendered(here, f"./{name}/{name}.yaml", f"--output={target}")
-    assert ended.status == 0, ended
-    assert sha256(target) == whole[FILM]
-    assert not list(here.rglob("*.parts"))
+    Run(workspace, f"./{name}/{name}.yaml", f"--output={target}", "--json").wait_for_frame(9).kill()
+    result = run_render(workspace, f"./{name}/{name}.yaml", f"--output={target}")
+    assert result.status == 0, result
+    assert re.fullmatch(RESUMING, result.err)
+    assert sha256(target) == reference[FILM]
+    assert not list(workspace.rglob("*.parts"))
 
 
-def test_a_name_that_begins_with_a_dash_is_a_name_after_two_dashes(here: Path, whole: dict[str, str]) -> None:
-    (here / "-s.yaml").write_text(SCENE)
-    ended = rendered(here, "--output=-f.mp4", "--", "-s.yaml")
-    assert ended.status == 0, ended
-    assert sha256(here / "-f.mp4") == whole[FILM]
+def test_a_name_that_begins_with_a_dash_follows_two_dashes(workspace: Path, reference: dict[str, str]) -> None:
+    (workspace / "-s.yaml").write_text(SCENE)
+    result = run_render(workspace, "--output=-f.mp4", "--", "-s.yaml")
+    assert result.status == 0, result
+    assert sha256(workspace / "-f.mp4") == reference[FILM]
 
 
-def test_a_name_that_is_not_even_text_is_a_sentence(here: Path) -> None:
-    ended = rendered(here, "film.yaml", "--output", os.fsdecode(b"caf\xe9.mp4"))
-    assert ended.status == 2
-    assert "a character that YAML does not allow" in ended.err
+def test_a_name_that_is_not_unicode_is_an_error_message(workspace: Path) -> None:
+    result = run_render(workspace, "film.yaml", "--output", os.fsdecode(b"caf\xe9.mp4"))
+    assert result.status == 2
+    assert "a character that YAML does not allow" in result.err
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_link_in_the_films_place_is_followed_and_stays(here: Path, whole: dict[str, str], there: bool) -> None:
-    large = here / "large disk"
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_at_the_output_path_is_followed_and_kept(
+    workspace: Path, reference: dict[str, str], exists: bool
+) -> None:
+    large = workspace / "large disk"
     large.mkdir()
-    if there:
+    if exists:
         (large / "old.mp4").write_text("another film")
-    (here / FILM).symlink_to(large / "old.mp4")
-    Run(here, "film.yaml", "--overwrite", "--json").until_frame(9).kill()
+    (workspace / FILM).symlink_to(large / "old.mp4")
+    Run(workspace, "film.yaml", "--overwrite", "--json").wait_for_frame(9).kill()
     assert (large / "old.mp4.parts").is_dir()
-    ended = rendered(here, "film.yaml", "--overwrite")
-    assert ended.status == 0, ended
-    assert (here / FILM).is_symlink()
-    assert sha256(large / "old.mp4") == whole[FILM]
+    result = run_render(workspace, "film.yaml", "--overwrite")
+    assert result.status == 0, result
+    assert (workspace / FILM).is_symlink()
+    assert sha256(large / "old.mp4") == reference[FILM]
     assert sorted(path.name for path in large.iterdir()) == ["old.mp4"]
 
 
-def test_a_link_to_a_name_that_no_film_has_is_refused_before_the_first_frame(here: Path) -> None:
-    (here / "store").mkdir()
-    (here / FILM).symlink_to(here / "store" / "abc")
-    assert (
-        refused(here, "film.yaml") == f"{FILM} is a link to {here / 'store' / 'abc'}, whose name does not end in .mp4"
-    )
+def test_a_link_to_a_name_without_the_suffix_is_refused_before_the_first_frame(workspace: Path) -> None:
+    target = workspace / "store" / "abc"
+    target.parent.mkdir()
+    (workspace / FILM).symlink_to(target)
+    assert refusal(workspace, "film.yaml") == f"{FILM} is a link to {target}, whose name does not end in .mp4"
 
 
-def test_whatever_lies_in_the_folder_of_parts_is_no_obstacle(here: Path, whole: dict[str, str]) -> None:
-    parts = here / f"{FILM}.parts"
-    parts.mkdir()
-    (parts / "00000.mp4").symlink_to("/nowhere")
-    (parts / "film.json").write_text("[]")
-    ended = rendered(here, "film.yaml")
-    assert (ended.status, ended.err) == (0, "")
-    assert contents(here) == {FILM: whole[FILM]}
-
-
-def test_links_in_a_circle_are_a_sentence(here: Path) -> None:
-    (here / FILM).symlink_to(here / "b.mp4")
-    (here / "b.mp4").symlink_to(here / FILM)
-    assert refused(here, "film.yaml").startswith(f"cannot write {FILM}: ")
+def test_a_cycle_of_links_is_an_error_message(workspace: Path) -> None:
+    (workspace / FILM).symlink_to(workspace / "b.mp4")
+    (workspace / "b.mp4").symlink_to(workspace / FILM)
+    assert refusal(workspace, "film.yaml").startswith(f"cannot write {FILM}: ")
 
 
 @pytest.mark.parametrize(
@@ -177,65 +172,69 @@ def test_links_in_a_circle_are_a_sentence(here: Path) -> None:
     ],
     ids=str,
 )
-def test_the_surroundings_change_nothing(here: Path, exact: str, environment: dict[str, str | None]) -> None:
-    target = here / "é 🎬.mp4"
-    ended = rendered(here, "film.yaml", "--precision", "float32", "--output", str(target), environment=environment)
-    assert ended.status == 0, ended
-    assert not ended.err
-    assert sha256(target) == exact
+def test_environment_variables_do_not_change_the_film(
+    workspace: Path, float32_checksum: str, environment: dict[str, str | None]
+) -> None:
+    target = workspace / "é 🎬.mp4"
+    arguments = ("film.yaml", "--precision", "float32", "--output", str(target))
+    result = run_render(workspace, *arguments, environment=environment)
+    assert result.status == 0, result
+    assert not result.err
+    assert sha256(target) == float32_checksum
 
 
-def test_a_machine_that_speaks_ascii_only_finds_every_file(here: Path, exact: str) -> None:
-    """A process from its very start, as Python decides then how names are written."""
-    (here / "é 🎬.yaml").write_text(SCENE)
-    plain = {"LANG": "C", "LC_ALL": "C", "PATH": os.environ["PATH"], **ONE_THREAD}
+def test_an_ascii_locale_finds_every_file(workspace: Path, float32_checksum: str) -> None:
+    """In a new process, because Python chooses the encoding of names when it starts."""
+    (workspace / "é 🎬.yaml").write_text(SCENE)
+    locale = {"LANG": "C", "LC_ALL": "C"}
+    inherited = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
     command = [sys.executable, "-m", "render", "é 🎬.yaml", "--output", "ü.mp4", "--precision", "float32"]
-    ended = subprocess.run(command, env={**plain, "HOME": str(here)}, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("ü.mp4: 20 frames")
-    assert sha256(here / "ü.mp4") == exact
+    environment = {**locale, **inherited, **ONE_THREAD, "HOME": str(workspace)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("ü.mp4: 20 frames")
+    assert sha256(workspace / "ü.mp4") == float32_checksum
 
 
-def of_1970() -> None:
-    """A machine whose clock has lost its battery."""
+def reset_clock() -> None:
+    """Sets the clock of the process to 1970, as on a machine without a battery."""
     for name, real in (("time", time.time), ("time_ns", time.time_ns)):
         setattr(time, name, lambda real=real: real() % 1000)
 
 
-def test_a_clock_that_is_set_back_is_no_obstacle(here: Path, whole: dict[str, str]) -> None:
-    Run(here, "film.yaml", "--json").until_frame(13).kill()
+def test_a_clock_that_is_set_back_is_no_obstacle(workspace: Path, reference: dict[str, str]) -> None:
+    Run(workspace, "film.yaml", "--json").wait_for_frame(13).kill()
     future = time.time() + 10 * 365 * 86400
-    for file in (here, *here.rglob("*")):
+    for file in (workspace, *workspace.rglob("*")):
         os.utime(file, (future, future))
-    ended = rendered(here, "film.yaml", before=of_1970)
-    assert ended.status == 0, ended
-    assert ended.err.startswith("going on at frame ")
-    assert contents(here) == {FILM: whole[FILM]}
+    result = run_render(workspace, "film.yaml", preexec=reset_clock)
+    assert result.status == 0, result
+    assert re.fullmatch(RESUMING, result.err)
+    assert checksums(workspace) == {FILM: reference[FILM]}
 
 
-def test_no_standard_input_output_or_error_is_no_obstacle(here: Path, whole: dict[str, str]) -> None:
-    """As a service of the system may be started."""
+def test_closed_standard_streams_are_no_obstacle(workspace: Path, reference: dict[str, str]) -> None:
+    """As a system service may start render."""
     shell = ["sh", "-c", 'exec "$0" -m render film.yaml <&- >&- 2>&-', sys.executable]
     assert subprocess.run(shell, env={**os.environ, **ONE_THREAD}, check=False).returncode == 0
-    assert contents(here) == {FILM: whole[FILM]}
+    assert checksums(workspace) == {FILM: reference[FILM]}
 
 
-def test_nothing_is_written_but_beside_the_film_and_in_the_cache(
-    here: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    around = tmp_path_factory.mktemp("around")
-    for name in ("home", "tmp", "cache", "scene", "films", "here"):
-        (around / name).mkdir()
-    (around / "scene" / "film.yaml").write_text(SCENE)
-    cv2.imwrite(str(around / "scene" / "p.png"), np.full((64, 64, 3), 99, np.uint8))
-    environment = {"HOME": str(around / "home"), "TMPDIR": str(around / "tmp"), "XDG_CACHE_HOME": str(around / "cache")}
-    before = listed(around)
+def test_files_are_written_only_beside_the_film_and_in_the_cache(tmp_path: Path) -> None:
+    for name in ("home", "tmp", "cache", "scene", "films", "current"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "scene" / "film.yaml").write_text(SCENE)
+    cv2.imwrite(str(tmp_path / "scene" / "p.png"), np.full((64, 64, 3), 99, np.uint8))
+    variables = {"HOME": "home", "TMPDIR": "tmp", "XDG_CACHE_HOME": "cache"}
+    environment = {key: str(tmp_path / name) for key, name in variables.items()}
+    before = relative_paths(tmp_path)
     arguments = ("../scene/film.yaml", "--set", "source.image=../scene/p.png", "--output", "../films/a.mp4")
-    Run(around / "here", *arguments, "--json", environment=environment).until_frame(9).kill()
-    assert rendered(around / "here", *arguments, environment=environment).status == 0
-    new = {path for path in listed(around) - before if not path.startswith("here.")}
-    assert new == {"films/a.mp4", "cache/render", "cache/render/precision.json"}
+    Run(tmp_path / "current", *arguments, "--json", environment=environment).wait_for_frame(9).kill()
+    assert run_render(tmp_path / "current", *arguments, environment=environment).status == 0
+    created = {path for path in relative_paths(tmp_path) - before if not path.startswith("current.")}
+    assert created == {"films/a.mp4", "cache/render", "cache/render/precision.json"}
 
 
-def listed(folder: Path) -> set[str]:
+def relative_paths(folder: Path) -> set[str]:
+    """The paths of everything in a folder, relative to it."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}

@@ -1,135 +1,181 @@
-"""Ctrl-C and SIGTERM: a tidy end within a frame, and a sentence on how to go on."""
+"""Ctrl-C and SIGTERM: a tidy end within a frame, and a message that says how to resume."""
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import select
 import signal
+import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from render.film import ffmpeg
-from tests.production.films import FILM, FRAMES, contents, make, stopping_at
-from tests.production.processes import Run, strays
+from render.media import ffmpeg
+from tests.production.films import FILM, FRAMES, PARTS, append_index, checksums, make, must_not_dream
+from tests.production.messages import STOPPED, STOPPED_WITH_FRAMES
+from tests.production.processes import ONE_THREAD, Run, running_processes
 
-GOES_ON = re.compile(
-    rf"stopped; (\d+) of {FRAMES} frames are safe in {FILM}.parts, the same command goes on from there"
-)
-AT_ONCE = 5.0
-"""Seconds, on a machine that does something else as well."""
-
-
-def started(folder: Path, *arguments: str, **how: object) -> Run:
-    return Run(folder, "film.yaml", *arguments, **how)  # type: ignore[arg-type]  # its own keywords
+MAX_SECONDS = 5.0
+"""From a signal to the end of the process, on a machine that is busy with other work."""
 
 
 def is_caught(status: Path, number: signal.Signals) -> bool:
-    """Whether a process handles a signal, proc(5); Python itself does so with Ctrl-C, before render is there."""
-    found = re.search(r"SigCgt:\s*([0-9a-f]+)", status.read_text())
-    return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)
+    """Whether a process handles a signal, proc(5); Python itself handles Ctrl-C before render does."""
+    caught = re.search(r"SigCgt:\s*([0-9a-f]+)", status.read_text())
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
-def tidy(folder: Path) -> None:
-    """Nothing runs on, nothing half lies there."""
-    assert not strays(folder)
+def assert_tidy(folder: Path) -> None:
+    """Asserts that no process runs, and that there is no temporary file and no film."""
+    assert not running_processes(folder)
     assert not list(folder.rglob("*.tmp*"))
     assert not (folder / FILM).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_is_told_with_what_is_safe_and_that_is_gone_on_with(
-    here: Path, whole: dict[str, str], number: signal.Signals
+def safe_frames(message: str) -> int:
+    """The number of safe frames in the message of an interrupted run."""
+    match = re.fullmatch(STOPPED_WITH_FRAMES, message)
+    assert match is not None, message
+    return int(match[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_film_reports_the_safe_frames_and_resumes_after_them(
+    workspace: Path, reference: dict[str, str], number: signal.Signals
 ) -> None:
-    run = started(here, "--json").until_frame(9)
-    begun = time.monotonic()
-    ended = run.send(number).ended()
-    assert time.monotonic() - begun < AT_ONCE
-    assert ended.status == 130
-    event = ended.events[-1]
+    run = Run(workspace, "film.yaml", "--json").wait_for_frame(9)
+    start = time.monotonic()
+    result = run.send_signal(number).wait()
+    assert time.monotonic() - start < MAX_SECONDS
+    assert result.status == 130
+    event = result.events[-1]
     assert event["event"] == "error"
     assert event["status"] == 130
-    safe = GOES_ON.fullmatch(event["message"])
-    assert safe is not None
-    assert not ended.err
-    tidy(here)
-    seen: list[int] = []
-    make(watch=lambda progress: seen.append(progress.index))
-    assert seen == list(range(int(safe[1]), FRAMES))
-    assert 8 <= int(safe[1]) < FRAMES
-    assert contents(here) == {FILM: whole[FILM]}
+    safe = safe_frames(event["message"])
+    assert 8 <= safe < FRAMES
+    assert not result.err
+    assert_tidy(workspace)
+    indices: list[int] = []
+    make(on_frame=append_index(indices))
+    assert indices == list(range(safe, FRAMES))
+    assert checksums(workspace) == {FILM: reference[FILM]}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_without_json_is_told_in_a_line(here: Path, whole: dict[str, str], number: signal.Signals) -> None:
-    ended = started(here).until_there(f"{FILM}.parts/00000.json").send(number).ended()
-    assert ended.status == 130
-    assert not ended.out
-    assert GOES_ON.fullmatch(ended.err.strip().removeprefix("render: "))
-    assert ended.err.count("\n") == 1
-    tidy(here)
+def test_without_json_an_interruption_is_one_line(
+    workspace: Path, reference: dict[str, str], number: signal.Signals
+) -> None:
+    result = Run(workspace, "film.yaml").wait_for_file(f"{PARTS}/00000.json").send_signal(number).wait()
+    assert result.status == 130
+    assert not result.out
+    assert safe_frames(result.err.removeprefix("render: ").removesuffix("\n")) >= 4
+    assert_tidy(workspace)
     make()
-    assert contents(here) == {FILM: whole[FILM]}
+    assert checksums(workspace) == {FILM: reference[FILM]}
 
 
-@pytest.mark.parametrize("moment", range(6))
-def test_a_second_one_ends_at_once_and_loses_nothing_either(here: Path, whole: dict[str, str], moment: int) -> None:
-    run = started(here).until_there(f"{FILM}.parts/00001.json")
-    run.send(signal.SIGINT)
-    time.sleep(0.004 * moment)
-    begun = time.monotonic()
-    ended = run.send(signal.SIGINT).ended()
-    assert time.monotonic() - begun < AT_ONCE
-    assert ended.status == 130
-    assert "Traceback" not in ended.err
-    assert ended.err.count("\n") <= 1
+@pytest.mark.parametrize("step", range(6))
+def test_a_second_signal_ends_the_process_at_once_and_keeps_the_segments(
+    workspace: Path, reference: dict[str, str], step: int
+) -> None:
+    run = Run(workspace, "film.yaml").wait_for_file(f"{PARTS}/00001.json")
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.004 * step)
+    start = time.monotonic()
+    result = run.send_signal(signal.SIGINT).wait()
+    assert time.monotonic() - start < MAX_SECONDS
+    assert result.status == 130
+    assert "Traceback" not in result.err
+    assert result.err.count("\n") <= 1
+    indices: list[int] = []
+    make(on_frame=append_index(indices))
+    assert indices[0] >= 8
+    assert checksums(workspace) == {FILM: reference[FILM]}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.1, 0.2])
+def test_before_the_first_frame_an_interruption_is_one_line_too(workspace: Path, seconds: float) -> None:
+    run = Run(workspace, "film.yaml")
+    status = Path(f"/proc/{run.pid}/status")
+    run.wait_until(lambda: is_caught(status, signal.SIGTERM))
+    time.sleep(seconds)
+    result = run.send_signal(signal.SIGINT).wait()
+    assert result.status == 130
+    assert re.fullmatch(rf"render: {STOPPED}\n", result.err)
+
+
+def exit_slowly() -> None:
+    """Makes the process wait before it exits."""
+    exit_now = sys.exit
+
+    def sleep_and_exit(status: int = 0) -> NoReturn:
+        time.sleep(60)
+        exit_now(status)
+
+    sys.exit = sleep_and_exit  # type: ignore[assignment]  # typeshed's has another type
+
+
+def test_an_interruption_after_the_film_is_finished_ends_without_a_traceback(workspace: Path) -> None:
+    run = Run(workspace, "film.yaml", preexec=exit_slowly)
+    run.wait_until(lambda: bool(run.result().out))
+    start = time.monotonic()
+    result = run.send_signal(signal.SIGINT).wait()
+    assert time.monotonic() - start < MAX_SECONDS
+    assert result.status == 130
+    assert "Traceback" not in result.err
+    assert (workspace / FILM).exists()
+
+
+def test_a_closed_terminal_ends_as_ctrl_c_does(workspace: Path, reference: dict[str, str]) -> None:
+    """In a terminal of its own, whose window is closed: every write to it fails from then on."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(sys.executable, [sys.executable, "-m", "render", "film.yaml"], {**os.environ, **ONE_THREAD})
+    deadline = time.monotonic() + 60
+    while not (workspace / PARTS / "00000.json").exists():
+        assert time.monotonic() < deadline
+        if select.select([terminal], [], [], 0.01)[0]:
+            os.read(terminal, 2**16)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) in (0, 130)  # 0: it was finished
     make()
-    assert contents(here) == {FILM: whole[FILM]}
+    assert checksums(workspace) == {FILM: reference[FILM]}
 
 
-def test_before_the_first_frame_too_it_is_a_sentence(here: Path) -> None:
-    for moment in (0.0, 0.05, 0.1, 0.2):
-        run = started(here)
-        status = Path(f"/proc/{run.pid}/status")
-        run.until(lambda status=status: is_caught(status, signal.SIGTERM))  # type: ignore[misc]  # a lambda's default
-        time.sleep(moment)
-        ended = run.send(signal.SIGINT).ended()
-        assert ended.status == 130
-        assert re.fullmatch(r"render: stopped;.* the same command goes on.*\n", ended.err)
+def test_nohup_keeps_a_render_running_when_the_terminal_is_closed(workspace: Path, reference: dict[str, str]) -> None:
+    ignore = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    run = Run(workspace, "film.yaml", preexec=ignore).wait_for_file(f"{PARTS}/00000.json")
+    assert run.send_signal(signal.SIGHUP).wait().status == 0
+    assert checksums(workspace) == {FILM: reference[FILM]}
 
 
-def test_after_the_film_is_told_of_it_ends_without_a_traceback(here: Path) -> None:
-    run = started(here)
-    run.until(lambda: bool(run.output().out))
-    ended = run.send(signal.SIGINT).ended()
-    assert ended.status in (0, 130)
-    assert "Traceback" not in ended.err
-    assert (here / FILM).exists()
-
-
-def test_mixed_signals_end_at_once_too(here: Path, whole: dict[str, str]) -> None:
-    run = started(here).until_there(f"{FILM}.parts/00001.json")
-    ended = run.send(signal.SIGINT).send(signal.SIGTERM).ended()
-    assert ended.status == 130
-    assert "Traceback" not in ended.err
+def test_different_signals_end_the_process_at_once_too(workspace: Path, reference: dict[str, str]) -> None:
+    run = Run(workspace, "film.yaml").wait_for_file(f"{PARTS}/00001.json")
+    result = run.send_signal(signal.SIGINT).send_signal(signal.SIGTERM).wait()
+    assert result.status == 130
+    assert "Traceback" not in result.err
     make()
-    assert contents(here) == {FILM: whole[FILM]}
+    assert checksums(workspace) == {FILM: reference[FILM]}
 
 
-def test_ctrl_c_during_the_join_says_how_to_go_on_too(here: Path, whole: dict[str, str]) -> None:
-    joins = here.parent / "joins"
-    slow = here.parent / "slow"
+def test_ctrl_c_during_the_concatenation_says_how_to_resume(workspace: Path, reference: dict[str, str]) -> None:
+    started = workspace.parent / "concatenation"
+    slow = workspace.parent / "slow"
     slow.write_text(
-        f'#!/bin/sh\ncase "$*" in *"-f concat"*) : > {joins}; exec sleep 60;; esac\nexec {ffmpeg.binary()} "$@"\n'
+        f'#!/bin/sh\ncase "$*" in *"-f concat"*) : > {started}; exec sleep 60;; esac\nexec {ffmpeg.binary()} "$@"\n'
     )
     slow.chmod(0o755)
-    run = started(here, environment={"IMAGEIO_FFMPEG_EXE": str(slow)}).until(joins.exists)
-    ended = run.send(signal.SIGINT).ended()
-    assert ended.status == 130
-    assert not ended.out
-    tidy(here)
-    safe = GOES_ON.fullmatch(ended.err.strip().removeprefix("render: "))
-    assert safe is not None
-    assert int(safe[1]) == FRAMES
-    make(watch=stopping_at(0))
-    assert contents(here) == {FILM: whole[FILM]}
+    run = Run(workspace, "film.yaml", environment={"IMAGEIO_FFMPEG_EXE": str(slow)}).wait_until(started.exists)
+    result = run.send_signal(signal.SIGINT).wait()
+    assert result.status == 130
+    assert not result.out
+    assert_tidy(workspace)
+    assert safe_frames(result.err.removeprefix("render: ").removesuffix("\n")) == FRAMES
+    make(on_frame=must_not_dream)
+    assert checksums(workspace) == {FILM: reference[FILM]}

@@ -1,4 +1,4 @@
-"""A film survives: killed at any moment or stopped, the next run does the right thing."""
+"""A film that is killed at any moment, or stopped, resumes to the same film."""
 
 from __future__ import annotations
 
@@ -12,112 +12,110 @@ import pytest
 
 from render.errors import Interrupted
 from tests.production.films import (
-    CLIP,
-    DEEP,
     FILM,
     FOLLOWED,
-    FOLLOWING,
+    FOLLOWED_ARGUMENTS,
     FRAMES,
-    SCENE,
-    SEGMENT,
+    PARTS,
+    SEGMENT_FRAMES,
     SEQUENCE,
-    contents,
-    footage_in,
+    SEQUENCE_ARGUMENTS,
+    checksums,
+    interrupt_at,
     make,
-    stopping_at,
+    write_clip,
 )
-from tests.production.processes import Run, strays
+from tests.production.processes import Run, run_render, running_processes
 
-# Real processes, killed and stopped.
+# Processes, killed and stopped.
 
 Moment = Callable[[Run], Run]
 
 
-def started(folder: Path, *arguments: str) -> Run:
-    """`render film.yaml` in a folder."""
-    (folder / "film.yaml").write_text(SCENE)
-    if arguments[: len(FOLLOWING)] == FOLLOWING and not (folder / CLIP).exists():
-        footage_in(folder)
-    return Run(folder, "film.yaml", *arguments)
-
-
 def frame(number: int) -> Moment:
-    """When a frame is done."""
-    return lambda run: run.until_frame(number)
+    """When a frame is finished."""
+    return lambda run: run.wait_for_frame(number)
 
 
-def there(name: str) -> Moment:
-    """When a file is there."""
-    return lambda run: run.until_there(name)
+def file(name: str) -> Moment:
+    """When a file exists."""
+    return lambda run: run.wait_for_file(name)
 
 
-def survived(folder: Path, moments: Sequence[Moment], *arguments: str) -> list[int | None]:
-    """Exit statuses of runs of the same command, each killed with `kill -9` at its moment, and of the last one."""
-    statuses = [moment(started(folder, *arguments, "--json")).kill().status for moment in moments]
-    last = started(folder, *arguments, "--json").ended()
+def kill_and_finish(folder: Path, moments: Sequence[Moment], *arguments: str) -> list[int | None]:
+    """Repeats a command, killing it with `kill -9` at each of the moments, then to its end; returns the statuses."""
+    command = ("film.yaml", *arguments, "--json")
+    statuses = [moment(Run(folder, *command)).kill().status for moment in moments]
+    last = run_render(folder, *command)
     assert not last.err
     return [*statuses, last.status]
 
 
-KILLS: dict[str, tuple[tuple[Moment, ...], tuple[str, ...]]] = {
-    "its start, a segment's end and start, and its middle": (
-        (frame(0), frame(SEGMENT - 1), frame(SEGMENT), frame(9)),
+KILLS: dict[str, tuple[tuple[Moment, ...], tuple[str, ...], str]] = {
+    "first frame, end of a segment, start of a segment, middle of a segment": (
+        (frame(0), frame(SEGMENT_FRAMES - 1), frame(SEGMENT_FRAMES), frame(9)),
         (),
+        FILM,
     ),
-    "a segment not yet kept, the last frame, and the join": (
-        (there(f"{FILM}.parts/00001.mp4"), frame(FRAMES - 1), there(f"{FILM}.parts/segments.txt")),
+    "segment without record, last frame, concatenation": (
+        (file(f"{PARTS}/00001.mp4"), frame(FRAMES - 1), file(f"{PARTS}/segments.txt")),
         (),
+        FILM,
     ),
-    "moments of footage": (
-        (there(f"{FOLLOWED}.parts/film.json"), frame(9), frame(13), there(f"{FOLLOWED}.parts/sound.mp4")),
-        FOLLOWING,
+    "footage": (
+        (file(f"{FOLLOWED}.parts/film.json"), frame(9), frame(13), file(f"{FOLLOWED}.parts/sound.mp4")),
+        FOLLOWED_ARGUMENTS,
+        FOLLOWED,
     ),
-    "moments of a sequence": ((frame(7), frame(FRAMES - 1), there("frames/003.png")), DEEP),
+    "sequence": ((frame(7), frame(FRAMES - 1), file("frames/003.png")), SEQUENCE_ARGUMENTS, ".png"),
 }
+"""Moments, arguments, and what the names of the resulting files end in."""
 
 
-@pytest.mark.parametrize("when", KILLS)
+@pytest.mark.parametrize("kind", KILLS)
 def test_a_film_killed_at_any_moment_is_the_film_of_an_uninterrupted_run(
-    here: Path, when: str, whole: dict[str, str]
+    workspace: Path, kind: str, reference: dict[str, str]
 ) -> None:
-    moments, arguments = KILLS[when]
-    *killed, last = survived(here, moments, *arguments)
+    write_clip(workspace)
+    moments, arguments, suffix = KILLS[kind]
+    *killed, last = kill_and_finish(workspace, moments, *arguments)
     assert last == 0
     assert killed == [-signal.SIGKILL] * len(killed)
-    kind = {"moments of a sequence": ".png", "moments of footage": FOLLOWED}.get(when, FILM)
-    assert contents(here) == {name: data for name, data in whole.items() if name.endswith(kind)}
-    assert not list(here.rglob("*.parts"))
-    assert not strays(here)
+    assert checksums(workspace) == {name: data for name, data in reference.items() if name.endswith(suffix)}
+    assert not list(workspace.rglob("*.parts"))
+    assert not running_processes(workspace)
 
 
-def test_a_second_render_is_refused_and_told_of_the_first_which_goes_on(here: Path, whole: dict[str, str]) -> None:
-    first = started(here, "--json").until_frame(3)
-    os.kill(first.pid, signal.SIGSTOP)  # it takes its time
-    second = started(here).ended()
+def test_a_second_render_is_refused_with_the_process_of_the_first_which_finishes(
+    workspace: Path, reference: dict[str, str]
+) -> None:
+    first = Run(workspace, "film.yaml", "--json").wait_for_frame(3)
+    os.kill(first.pid, signal.SIGSTOP)  # so that it does not finish first
+    second = run_render(workspace, "film.yaml")
     assert second.status == 4
-    assert second.err == f"render: {FILM}.parts is in use by another render, process {first.pid}\n"
+    assert second.err == f"render: {PARTS} is in use by another render, process {first.pid}\n"
     os.kill(first.pid, signal.SIGCONT)
-    assert first.ended().status == 0
-    assert contents(here) == {FILM: whole[FILM]}
+    assert first.wait().status == 0
+    assert checksums(workspace) == {FILM: reference[FILM]}
 
 
-def test_the_lock_of_a_render_that_was_killed_is_no_obstacle(here: Path, whole: dict[str, str]) -> None:
-    killed = started(here, "--json").until_frame(5)
-    assert killed.kill().status == -signal.SIGKILL
-    assert (here / f"{FILM}.parts" / "lock").read_text() == str(killed.pid)
-    assert started(here).ended().status == 0
-    assert contents(here) == {FILM: whole[FILM]}
+def test_the_lock_of_a_killed_render_is_no_obstacle(workspace: Path, reference: dict[str, str]) -> None:
+    run = Run(workspace, "film.yaml", "--json").wait_for_frame(5)
+    assert run.kill().status == -signal.SIGKILL
+    assert (workspace / PARTS / "lock").read_text() == str(run.pid)
+    assert run_render(workspace, "film.yaml").status == 0
+    assert checksums(workspace) == {FILM: reference[FILM]}
 
 
-# Stopped by the API, which costs no process.
+# Interrupted by the API, which costs no process.
 
 
 @pytest.mark.parametrize(
-    ("gradient", "border", "frame_stopped"),
+    ("gradient", "border", "last"),
     [("natural", "mirror", 0), ("gaussian", "edge", 4), ("laplacian", "wrap", 5), ("raw", "black", 10)],
 )
-def test_every_kind_of_dream_goes_on_as_if_nothing_had_been(
-    here: Path, gradient: str, border: str, frame_stopped: int
+def test_every_gradient_and_border_resumes_to_the_same_frames(
+    workspace: Path, gradient: str, border: str, last: int
 ) -> None:
     settings = (
         f"dream.gradient={gradient}",
@@ -125,18 +123,18 @@ def test_every_kind_of_dream_goes_on_as_if_nothing_had_been(
         "camera.zoom=0.98",
         "camera.pan=[0.01, 0.02]",
         "dream.octaves=2",
-        "dream.first.steps=4",
+        "dream.first_frame.steps=4",
         "duration=11",
-        "layers=[{layer: blocks.2, weight: {0: 1, 10: 0}}, {layer: blocks.4, weight: {0: 0, 10: 1}}]",
+        "objectives=[{layer: blocks.2, weight: {0: 1, 10: 0}}, {layer: blocks.4, weight: {0: 0, 10: 1}}]",
         f"output.path={SEQUENCE}",
-        "output.depth=16",
-        "output.segment=3",
+        "output.bit_depth=16",
+        "output.segment_frames=3",
     )
     with pytest.raises(Interrupted):
-        make(*settings, watch=stopping_at(frame_stopped))
+        make(*settings, on_frame=interrupt_at(last))
     make(*settings)
-    resumed = contents(here / "frames")
-    shutil.rmtree(here / "frames")
+    resumed = checksums(workspace / "frames")
+    shutil.rmtree(workspace / "frames")
     make(*settings)
-    assert contents(here / "frames") == resumed
+    assert checksums(workspace / "frames") == resumed
     assert len(resumed) == 11

@@ -1,4 +1,4 @@
-"""Easings, held against the formulas that easings.net prints."""
+"""Easings compared with the formulas on easings.net."""
 
 from __future__ import annotations
 
@@ -79,29 +79,29 @@ EASINGS_NET: dict[str, Callable[[float], float]] = {
 
 
 @pytest.mark.parametrize("name", EASINGS)
-def test_every_easing_goes_from_zero_to_one_and_is_finite_between(name: str) -> None:
+def test_every_easing_starts_at_0_ends_at_1_and_is_finite(name: str) -> None:
     values = EASINGS[name](U)
     assert (values[0], values[-1]) == (0.0, 1.0)
     assert np.isfinite(values).all()
 
 
 @pytest.mark.parametrize("name", EASINGS_NET)
-def test_every_easing_is_the_one_of_easings_net(name: str) -> None:
+def test_every_easing_equals_the_formula_on_easings_net(name: str) -> None:
     inside = U[1:-1]
     assert EASINGS[name](inside) == pytest.approx([EASINGS_NET[name](u) for u in inside.tolist()], abs=1e-12)
 
 
-def test_no_easing_is_left_out_or_made_up() -> None:
+def test_the_easings_are_those_of_easings_net_and_linear_smooth_and_hold() -> None:
     assert EASINGS.keys() == EASINGS_NET.keys()
 
 
 @pytest.mark.parametrize("kind", [name.removeprefix("in_out_") for name in EASINGS if name.startswith("in_out_")])
-def test_out_is_in_seen_from_the_end_and_in_out_is_symmetric(kind: str) -> None:
+def test_out_is_in_reversed_and_in_out_is_symmetric(kind: str) -> None:
     assert EASINGS[f"out_{kind}"](U) == pytest.approx(1 - EASINGS[f"in_{kind}"](1 - U), abs=1e-12)
     assert EASINGS[f"in_out_{kind}"](U) == pytest.approx(1 - EASINGS[f"in_out_{kind}"](1 - U), abs=1e-12)
 
 
-def test_only_back_and_elastic_leave_the_way() -> None:
+def test_only_back_and_elastic_leave_the_range_from_0_to_1() -> None:
     leave = {name for name, ease in EASINGS.items() if ease(U).min() < -1e-12 or ease(U).max() > 1 + 1e-12}
     assert {name.rsplit("_")[-1] for name in leave} == {"back", "elastic"}
     assert len(leave) == 6

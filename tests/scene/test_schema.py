@@ -1,4 +1,4 @@
-"""The JSON Schema that editors read: current, valid, and of one mind with the renderer."""
+"""The JSON Schema for editors: it is current and valid, and agrees with the model."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from render.scene import yaml
 from render.scene.easings import EASINGS
-from render.scene.model import Scene
+from render.scene.model import SceneSpec
 from render.scene.schema import schema_text
+from render.scene.yaml_tree import parse_yaml, read_yaml
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SCHEMA = json.loads(schema_text())
-LAYER = "layers: [{layer: blocks.10}]\n"
+OBJECTIVES = "objectives: [{layer: blocks.10}]\n"
 
 
 def accepted(text: str) -> bool:
-    """Whether the schema accepts a scene."""
-    return Draft202012Validator(SCHEMA).is_valid(yaml.parse(text, "s").plain())
+    """Returns whether the schema accepts a scene."""
+    return Draft202012Validator(SCHEMA).is_valid(parse_yaml(text, "s").plain())
 
 
-def test_the_committed_schema_is_the_one_that_render_schema_prints() -> None:
+def test_the_committed_schema_is_that_of_the_model() -> None:
     assert (CONFIGS / "scene.schema.json").read_text(encoding="utf-8") == schema_text()
 
 
@@ -34,8 +34,8 @@ def test_the_schema_is_a_valid_schema() -> None:
 
 
 @pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
-def test_a_config_is_valid_and_says_where_its_schema_is(config: Path) -> None:
-    Draft202012Validator(SCHEMA).validate(yaml.read(config).plain())
+def test_a_config_is_valid_and_names_its_schema(config: Path) -> None:
+    Draft202012Validator(SCHEMA).validate(read_yaml(config).plain())
     modeline = config.read_text(encoding="utf-8").splitlines()[0]
     assert modeline == "# yaml-language-server: $schema=scene.schema.json"
 
@@ -48,15 +48,15 @@ def test_a_config_is_valid_and_says_where_its_schema_is(config: Path) -> None:
         "camera: {rotate: {0.5s: 12/s, 2 s: {value: -3/s, ease: hold}}}",
         "fps: 30000/1001\nduration: 10s\nsize: [64, 64]\nseed: 0",
         "fps: 29.97\nduration: 240",
-        "source: noise\ndream: {gradient: raw, first: {steps: 3}}",
-        "source: {noise: {grain: 8}}\ndream: {gradient: {natural: {power: 0.4}}, step_size: {0s: 0, end: 0.1}}",
-        "source: {image: p.jpg}\noutput: {path: f/%d.png, depth: 16, segment: 5}",
+        "source: noise\ndream: {gradient: raw, first_frame: {steps: 3}}",
+        "source: {noise: {grain: 8}}\ndream: {gradient: {natural: {decay_power: 0.4}}, step_size: {0s: 0, end: 0.1}}",
+        "source: {image: p.jpg}\noutput: {path: f/%d.png, bit_depth: 16, segment_frames: 5}",
         "grade: {strength: {0s: 0, 1s: 1}, mean: '0.5', contrast: 0.2}\noutput: {codec: h265, crf: 1}",
     ],
 )
-def test_what_the_renderer_accepts_the_schema_accepts(text: str) -> None:
-    Scene.model_validate(yaml.parse(LAYER + text, "s").plain())
-    assert accepted(LAYER + text)
+def test_a_scene_that_the_model_accepts_is_accepted_by_the_schema(text: str) -> None:
+    SceneSpec.model_validate(parse_yaml(OBJECTIVES + text, "s").plain())
+    assert accepted(OBJECTIVES + text)
 
 
 @pytest.mark.parametrize(
@@ -76,41 +76,49 @@ def test_what_the_renderer_accepts_the_schema_accepts(text: str) -> None:
         "source: nose",
         "source: {noise: {}, image: p.jpg}",
         "source: {}",
-        "dream: {gradient: {natural: {power: 2}}}",
+        "dream: {gradient: {natural: {decay_power: 2}}}",
         "dream: {octaves: 0}",
         "output: {codec: prors}",
-        "output: {depth: 12}",
-        "layers: []",
-        "layers: [{weight: 1}]",
-        "layers: [{layer: blocks.10, weight: {0s: 1/s}}]",
+        "output: {bit_depth: 12}",
+        "objectives: []",
+        "camera: {zoom: 101}",
+        "camera: {pan: [0, -101]}",
+        "grade: {strength: 1.5}",
+        "dream: {tile_size: 64}",
+        "dream: {tile_size: automatic}",
+        "dream: {steps: []}",
+        "dream: {steps: [1, -1]}",
+        "follow: {cuts: never}",
+        "objectives: [{weight: 1}]",
+        "objectives: [{layer: blocks.10, weight: {0s: 1/s}}]",
     ],
 )
-def test_what_the_schema_refuses_the_renderer_refuses(text: str) -> None:
-    text = text if text.startswith("layers") else LAYER + text
+def test_a_scene_that_the_schema_rejects_is_rejected_by_the_model(text: str) -> None:
+    text = text if text.startswith("objectives") else OBJECTIVES + text
     assert not accepted(text)
     with pytest.raises(ValidationError):
-        Scene.model_validate(yaml.parse(text, "s").plain())
+        SceneSpec.model_validate(parse_yaml(text, "s").plain())
 
 
-def test_a_scene_without_layers_is_refused() -> None:
+def test_the_schema_rejects_a_scene_without_objectives() -> None:
     assert not accepted("fps: 24")
 
 
-def words(schema: Any, key: str) -> list[Any]:
-    """Every value of a key in the schema, however deep."""
-    below = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else []
-    here = [schema[key]] if isinstance(schema, dict) and key in schema else []
-    return here + [found for part in below for found in words(part, key)]
+def values_of(schema: Any, key: str) -> list[Any]:
+    """Returns every value of a key in the schema, at any depth."""
+    if isinstance(schema, list):
+        return [value for part in schema for value in values_of(part, key)]
+    if not isinstance(schema, dict):
+        return []
+    return ([schema[key]] if key in schema else []) + values_of(list(schema.values()), key)
 
 
-def explained(part: Any) -> bool:
-    """Whether an editor has words to show for a part of the schema."""
-    return bool(
-        part.get("description") or SCHEMA["$defs"].get(str(part.get("$ref")).rsplit("/")[-1], {}).get("description")
-    )
+def test_the_schema_lists_all_easings() -> None:
+    assert list(EASINGS) in values_of(SCHEMA, "enum")
 
 
-def test_an_editor_can_complete_easings_and_explain_every_key() -> None:
-    assert list(EASINGS) in words(SCHEMA, "enum")
-    silent = {key for keys in words(SCHEMA, "properties") for key in keys if not explained(keys[key])}
-    assert silent <= {"value", "ease"}
+def test_every_key_of_a_section_has_a_description() -> None:
+    properties = values_of(SCHEMA, "properties")
+    without = {key for keys in properties for key, part in keys.items() if not part.get("description")}
+    assert len(properties) > 15
+    assert without == {"value", "ease"}

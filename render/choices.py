@@ -1,0 +1,39 @@
+"""Enumerations and limits that the scene's language and the engine share; imports nothing of either."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Border = Literal["mirror", "edge", "wrap", "black"]
+"""What enters the picture from outside it."""
+Fit = Literal["cover", "contain", "stretch"]
+"""How a picture fills a size of another shape: cropped, with black bars, or distorted."""
+FollowMode = Literal["residual", "blend"]
+"""What persists from frame to frame along a clip's motion: what the dream changed, or the whole dreamed frame."""
+FlowMethod = Literal["dis", "farneback", "raft_small", "raft_large", "none"]
+"""How optical flow is estimated."""
+Codec = Literal["h264", "h265", "prores", "png", "jpg"]
+"""How frames are encoded."""
+IMAGE_CODECS: tuple[Codec, ...] = ("png", "jpg")
+"""Codecs of single pictures, and of numbered sequences of them."""
+CONTAINERS: dict[str, tuple[Codec, ...]] = {
+    ".mp4": ("h264", "h265"),
+    ".mov": ("h264", "h265", "prores"),
+    ".png": ("png",),
+    ".jpg": ("jpg",),
+    ".jpeg": ("jpg",),
+}
+"""The suffixes of an output path, and the codecs that fit there, the default first."""
+DEFAULT_CRF = {"h264": 18, "h265": 20}
+"""Constant rate factor of each codec that has one; lower is better and larger."""
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("float32", "bfloat16")
+"""Number formats in which a network runs."""
+MIN_SIDE, MAX_SIDE = 16, 16384
+"""Pixels, of a film's width and height."""
+MAX_TRACK = 1000
+"""The largest number of a track in a media file, from 0."""
+MIN_TILE_SIZE = 128
+"""Pixels a side; a smaller tile sees too little of the picture."""
+MAX_RECORDED_THREADS = 256
+"""Largest number of threads that is accepted from a film's metadata; OMP_NUM_THREADS may exceed what is chosen here."""

@@ -1,0 +1,85 @@
+"""The content of a film: packet counts and checksums of its streams, which it embeds and by which it is verified."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from render.errors import StorageError
+from render.media import ffmpeg
+
+CONTENT_KEY = "content"
+"""The key of a film's content in its metadata."""
+CONCATENATED = ("-auto_convert", "0", "-f", "concat")
+"""ffmpeg's arguments before a list of segments: their packets are copied as they are."""
+_HEADER = re.compile(rb"^#(tb|media_type|extradata) (\d)[:,] *(.*)$", re.MULTILINE)
+_PACKET = re.compile(rb"^(\d), *-?\d+, *(-?\d+), *-?\d+, *(\d+, *[0-9a-f]{64})", re.MULTILINE)
+
+
+def read_content(film: Path) -> dict[str, Any]:
+    """Returns the content of a film: `{"frames": 48, "fps": "24", "video": SHA-256, "sound": SHA-256 or None}`.
+
+    The checksums are of the sizes and bytes of a stream's packets, and of what its decoder is set up with; `fps` is
+    None for one frame and for frames of uneven length. Raises StorageError when it is no film that can be read.
+    """
+    return _content(ffmpeg.input_arguments(film))
+
+
+def concatenated_content(list_file: Path, *, fps: Fraction, sound: Path | None) -> dict[str, Any]:
+    """Returns the content of the film at `fps` that segments and a sound will be. Raises StorageError.
+
+    `list_file` lists the segments, in the format of ffmpeg's concat demuxer, and is in their folder.
+    """
+    segments = (*ffmpeg.LOCAL_ONLY, *CONCATENATED, "-i", list_file.name)
+    content = _content(segments, folder=list_file.parent)
+    return {
+        **content,
+        "fps": str(fps) if content["frames"] > 1 else None,
+        "sound": None if sound is None else read_content(sound)["sound"],
+    }
+
+
+def count_decoded_frames(film: Path) -> int:
+    """Returns the number of frames of a film, 0 when one of them cannot be decoded without an error."""
+    inputs = ("-err_detect", "explode", "-xerror", *ffmpeg.input_arguments(film))
+    try:
+        listing = ffmpeg.run(*ffmpeg.QUIET, *inputs, "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framecrc", "-")
+    except ffmpeg.KilledError:
+        raise
+    except StorageError:
+        return 0
+    return len(re.findall(rb"^0,", listing, re.MULTILINE))
+
+
+def _content(inputs: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
+    arguments = [*inputs, "-map", "0:v:0?", "-map", "0:a:0?", "-c", "copy", "-f", "framehash", "-hash", "sha256", "-"]
+    listing = ffmpeg.run(*ffmpeg.QUIET, *arguments, folder=folder)
+    headers = {(name, stream): value for name, stream, value in _HEADER.findall(listing)}
+    streams = {value: stream for (name, stream), value in headers.items() if name == b"media_type"}
+    packets = {kind: [(time, data) for each, time, data in _PACKET.findall(listing) if each == stream]
+               for kind, stream in streams.items()}  # fmt: skip
+    video, sound = packets.get(b"video", []), packets.get(b"audio", [])
+    tick = Fraction(headers.get((b"tb", streams.get(b"video", b"")), b"1").decode())
+    return {
+        "frames": len(video),
+        "fps": _rate([int(time) * tick for time, _ in video]),
+        "video": _checksum(headers.get((b"extradata", streams.get(b"video", b"")), b""), [data for _, data in video]),
+        "sound": _checksum(headers.get((b"extradata", streams.get(b"audio", b"")), b""), [data for _, data in sound]),
+    }
+
+
+def _rate(times: Sequence[Fraction]) -> str | None:
+    """Returns the frames per second of equally long frames, None for others."""
+    ordered = sorted(times)
+    steps = {after - before for before, after in pairwise(ordered)}
+    return str(1 / steps.pop()) if len(steps) == 1 and 0 not in steps else None
+
+
+def _checksum(setup: bytes, packets: Sequence[bytes]) -> str | None:
+    lines = b"\n".join(re.sub(rb" +", b" ", line) for line in (setup, *packets))
+    return hashlib.sha256(lines).hexdigest() if packets else None

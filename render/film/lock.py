@@ -1,0 +1,51 @@
+"""The lock of a working folder: one process at a time has it open."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from render.errors import StorageError
+
+LOCK = "lock"
+"""The file in the folder that is locked; it holds the id of the last process that locked it."""
+LOCK_TIMEOUT, LOCK_INTERVAL = 0.2, 0.01
+"""Seconds until a locked folder is an error, and between attempts; who deletes the folder releases it soon."""
+
+
+def lock_folder(folder: Path) -> BaseFileLock:
+    """Locks a folder against other processes, until the returned lock is released or the process ends.
+
+    Raises FileNotFoundError when another process has deleted the folder; StorageError when it is in use, with the id of
+    the process that has it open, or cannot be written.
+    """
+    lock = FileLock(folder / LOCK, thread_local=False, on_acquired=_write_process_id)
+    try:
+        lock.acquire(timeout=LOCK_TIMEOUT, poll_interval=LOCK_INTERVAL)
+    except Timeout:
+        raise StorageError(f"{folder} is in use by another render, process {_process_id(folder)}") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot write in {folder}: {error.strerror}") from None
+    return lock
+
+
+def _write_process_id(descriptor: int) -> None:
+    """Writes this process's id to the locked file, which stays empty where the disk or the process's limit is full."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+
+
+def _process_id(folder: Path) -> str:
+    try:
+        return (folder / LOCK).read_text(encoding="ascii", errors="replace") or "unknown"
+    except OSError:
+        return "unknown"

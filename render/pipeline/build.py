@@ -1,0 +1,94 @@
+"""From a scene to the arguments of the dream: objectives, and the settings of the ascent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from render.dream import gradients, objectives
+from render.dream.ascent import AscentSettings
+from render.dream.gradients import Conditioner
+from render.dream.objectives import Objective
+from render.dream.transforms import TransformRange
+from render.media.image import load_fitted, load_mask
+from render.models.network import Network
+from render.pipeline.scene import Scene
+from render.scene.dream import Gaussian, Gradient, Laplacian, Natural
+from render.scene.model import SceneSpec
+from render.scene.objectives import ObjectiveSpec
+from render.scene.params import FrameParams
+
+
+def build_objectives(scene: Scene, network: Network) -> list[Objective]:
+    """Builds an objective of weight one for every weight of the scene, in the scene's order.
+
+    The features of guides are computed here, once. Objectives with the same mask share its tensor, and so a gradient.
+    Raises StorageError when a picture cannot be read.
+    """
+    files = {scene.paths[keys] for keys in scene.paths if keys[0] == "objectives" and keys[-1] == "mask"}
+    masks = {file: load_mask(file, scene.size).to(network.device) for file in sorted(files)}
+    built: list[Objective] = []
+    for i, spec in enumerate(scene.spec.objectives):
+        mask = scene.paths.get(("objectives", i, "mask"))
+        unmasked = _unmasked(scene, i, spec, network=network)
+        built += unmasked if mask is None else [objective.masked(masks[mask]) for objective in unmasked]
+    return built
+
+
+def frame_objective(built: Sequence[Objective], params: FrameParams) -> Objective:
+    """Weighs the objectives as a frame's parameters say, and adds them up."""
+    weights = chain.from_iterable(params.weights)
+    return sum((weight * objective for weight, objective in zip(weights, built, strict=True)), Objective())
+
+
+def ascent_settings(spec: SceneSpec, params: FrameParams) -> AscentSettings:
+    """The settings of a frame's ascent."""
+    dream = spec.dream
+    return AscentSettings(
+        octave_scale=dream.octave_scale,
+        steps=params.steps,
+        reference_side=dream.reference_side,
+        step_size=params.step_size,
+        final_step_scale=dream.final_step_scale,
+        transforms=TransformRange(params.jitter, dream.transforms.scale, dream.transforms.rotate),
+        momentum=dream.momentum,
+        total_variation=dream.total_variation,
+        conditioner=conditioner(dream.gradient),
+    )
+
+
+def conditioner(gradient: Gradient) -> Conditioner:
+    """The gradient conditioner that a scene names."""
+    match gradient.chosen:
+        case Natural(decay_power=decay_power, color_correlation=color_correlation, min_frequency=min_frequency):
+            return gradients.natural(decay_power, color_correlation, min_frequency=min_frequency)
+        case Gaussian(sigma=sigma):
+            return gradients.gaussian(sigma)
+        case Laplacian(levels=levels):
+            return gradients.laplacian(levels)
+    return gradients.raw()
+
+
+def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network) -> list[Objective]:
+    """The objectives of one entry of the scene: one for its layer, or one for each of its classes."""
+    if spec.layer is None:
+        return [objectives.class_logit(network.logits, network.classes.index(str(name))) for name in spec.classes or ()]
+    guide = scene.paths.get(("objectives", index, "guide"))
+    if guide is not None:
+        picture = load_fitted(guide, scene.reference_side).to(network.device)
+        return [objectives.guide(spec.layer, _features(picture, spec.layer, network=network))]
+    if spec.channels is None:
+        return [objectives.layer(spec.layer)]
+    if spec.position is None:
+        return [objectives.channels(spec.layer, spec.channels)]
+    receptive_field = network.layers[spec.layer].receptive_field
+    return [objectives.position(spec.layer, spec.channels[0], point=spec.position, receptive_field=receptive_field)]
+
+
+def _features(picture: Tensor, layer: str, *, network: Network) -> Tensor:
+    """The layer's activation for a picture (1x3xHxW)."""
+    with torch.no_grad():
+        return network.activations(picture, [layer])[layer]

@@ -1,0 +1,72 @@
+"""What a scene may name of each network, and which pictures a scene's network cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from render.dream.octaves import octave_sizes
+from render.models.registry import (
+    downloaded_models,
+    first_unsupported_size,
+    is_model,
+    layer_map,
+    model_names,
+    model_spec,
+)
+from render.scene.model import SceneSpec
+from render.scene.objectives import Catalogue, ModelInfo, NetworkSpec
+
+
+class _Models(Catalogue):
+    """Every network by name; described when it is looked up."""
+
+    def downloaded(self) -> frozenset[str]:
+        return downloaded_models()
+
+    def __getitem__(self, name: str) -> ModelInfo:
+        if not is_model(name):
+            raise KeyError(name)
+        spec = model_spec(name)
+        return ModelInfo(layer_map(name).layers, spec.classes, spec.published_weights)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and is_model(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(model_names())
+
+    def __len__(self) -> int:
+        return len(model_names())
+
+
+MODELS = _Models()
+
+
+def unsupported_octave(spec: SceneSpec, size: tuple[int, int]) -> str | None:
+    """Says which octave of a film of (width, height) its network cannot see; None when it sees all.
+
+    An octave may be too small, or not of the only size that a transformer sees.
+    """
+    name, weights, (width, height) = spec.network.name, spec.network.weights, size
+    layers = {objective.layer or layer_map(name, weights).logits for objective in spec.objectives}
+    steps = [spec.params(index).steps for index in {0, spec.length - 1}]
+    dream = spec.dream
+    plans = [
+        octave_sizes((height, width), each, octave_scale=dream.octave_scale, reference_side=dream.reference_side)
+        for each in steps
+    ]
+    sizes = sorted({octave for plan in plans for octave, _ in (plan[0], plan[-1])})
+    unsupported = first_unsupported_size(name, weights, layers=layers, sizes=sizes)
+    if unsupported is None:
+        return None
+    octave = "" if unsupported == (height, width) else f", an octave of {width}x{height}"
+    side = model_spec(name, weights).input_side
+    return f"{name} cannot see a picture of {unsupported[1]}x{unsupported[0]}{octave}; it was trained on {side}x{side}"
+
+
+def unsupported_guide(network: NetworkSpec, layer: str, size: tuple[int, int]) -> str | None:
+    """Says that a network cannot see a guide of (width, height) as far as a layer; None when it can."""
+    width, height = size
+    if first_unsupported_size(network.name, network.weights, layers={layer}, sizes=[(height, width)]) is None:
+        return None
+    return f"{network.name} cannot see this guide as far as {layer}, at {width}x{height} pixels"

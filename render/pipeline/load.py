@@ -1,0 +1,147 @@
+"""From a scene file, or a film that embeds one, to a Scene: complete, checked, its files located."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path, PurePath
+from typing import Any
+
+from render.errors import SceneError, StorageError, UsageError
+from render.media import audio, clip, ffmpeg, image
+from render.media.tracks import TrackError
+from render.pipeline import embedded
+from render.pipeline.catalogue import MODELS, unsupported_guide, unsupported_octave
+from render.pipeline.scene import Scene, complete
+from render.pipeline.sources import file_identities
+from render.pipeline.warnings import find_warnings
+from render.scene import document, validation
+from render.scene.document import Document, Override
+from render.scene.field_errors import MAX_PROBLEMS, Loc
+from render.scene.fields import FileField
+from render.scene.model import SceneSpec
+from render.text import Problem, quote, similar_file
+
+MAX_SCALE = 8
+TRACK_KEYS: dict[Loc, Loc] = {("source", "video"): ("source", "track"), ("output", "audio"): ("output", "audio_track")}
+"""From the key that names a file to the key that chooses its track."""
+
+
+def load(
+    source: str | PathLike[str] | Mapping[str, Any], overrides: Sequence[Override] = (), *, scale: float = 1.0
+) -> Scene:
+    """Loads a scene and checks it completely.
+
+    The source is the path of a scene file, or of a film that embeds one (recognised by the suffix), or the scene itself
+    as a mapping, whose paths are relative to the current folder. `overrides` are (option, dotted key, YAML text), such
+    as ("--set", "camera.zoom", "1.02"). `scale` multiplies size and grain; a smaller film lacks the finest octaves,
+    a larger one has more. Raises SceneError with everything that is wrong in the scene, and for sources of another
+    type, StorageError for named files that are missing or unusable, UsageError for a bad override or scale.
+    """
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= MAX_SCALE:
+        raise UsageError(f"a scale is above 0 and at most {MAX_SCALE}, not {scale}")
+    if isinstance(overrides, str) or not isinstance(overrides, Sequence):
+        raise SceneError([Problem(f"overrides are a list of (option, dotted key, YAML text), not {quote(overrides)}")])
+    return _complete(_document(source, overrides), scale)
+
+
+def _document(source: object, overrides: Sequence[Override]) -> Document:
+    if isinstance(source, Mapping):
+        return document.document_of(source, overrides)
+    path = os.fspath(source) if isinstance(source, str | PathLike) else None
+    if not isinstance(path, str):
+        raise SceneError([Problem(f"a scene is loaded from a path or a mapping, not from {quote(source)}")])
+    read = embedded.read_film if embedded.is_film(Path(path)) else document.read_document
+    return read(Path(path), overrides)
+
+
+def _complete(written: Document, scale: float) -> Scene:
+    """Returns the scene of a document, checked. Raises as `load`."""
+    spec = validation.validate(written, MODELS)
+    paths = {keys: _located(written, keys, name) for keys, name, _ in spec.files()}
+    found = {path: file_identities(path) for path in paths.values()}
+    _check_files(spec, paths, written)
+    scene = complete(spec, paths=paths, stem=written.path.stem, scale=scale, written=written)
+    _check_clip_audio(scene, written)
+    _check_network(scene, written)
+
+    def revise(override: Override) -> Scene:
+        return _complete(replace(written, root=document.apply_overrides(written.root, [override])), scale)
+
+    warnings = tuple(find_warnings(scene, written))
+    return replace(scene, metadata=written.film, warnings=warnings, revise=revise, found=found)
+
+
+def _located(written: Document, keys: Loc, name: str) -> Path:
+    """The path of a named file; one that a film names is beside it, whatever folder the film names."""
+    is_embedded = written.film is not None and written.is_in_file(keys)
+    return written.folder(keys) / (PurePath(name).name if is_embedded else name)
+
+
+def _check_files(spec: SceneSpec, paths: Mapping[Loc, Path], written: Document) -> None:
+    """Raises StorageError with everything that is wrong with the named files, each where the scene names it."""
+    problems: list[str] = []
+    checked: set[tuple[Path, str]] = set()  # a guide or mask may be named by several objectives
+    for keys, _, mark in spec.files():
+        file = paths[keys]
+        if (file, mark.kind) in checked or len(problems) == MAX_PROBLEMS:
+            continue
+        checked.add((file, mark.kind))
+        try:
+            _check_file(file, mark, spec)
+        except ffmpeg.KilledError:
+            raise
+        except StorageError as error:
+            hint = "" if os.path.lexists(file) else similar_file(file)
+            if written.film is not None:
+                key = ".".join(map(str, keys))
+                hint = f"; the film was made from a file of that name, --set {key}=PATH says where it is"
+            position = TRACK_KEYS.get(keys, keys) if isinstance(error, TrackError) else keys
+            problems.append(str(written.problem(f"{error}{hint}", position)))
+    if problems:
+        raise StorageError("\n".join(problems))
+
+
+def _check_file(file: Path, mark: FileField, spec: SceneSpec) -> None:
+    match mark.kind:
+        case "picture":
+            image.check_image(file)
+        case "weights":
+            from render.models.network import check_weights  # imports torch
+
+            check_weights(spec.network.name, file)
+        case "clip":
+            clip.probe_clip(file, track=spec.source.track)
+        case "sound":
+            audio.require_audio(file, spec.output.audio_track)
+
+
+def _check_clip_audio(scene: Scene, written: Document) -> None:
+    """Raises StorageError when the clip has no audio track of the number that the scene names."""
+    number = scene.output.audio_track
+    if number is None or scene.output.audio != "source" or scene.clip is None:
+        return
+    try:
+        if scene.clip.number is not None:
+            raise StorageError("pictures have no sound; output.audio names a file")
+        audio.probe_audio(scene.clip.path, number, video_track=scene.clip.track)
+    except ffmpeg.KilledError:
+        raise
+    except StorageError as error:
+        raise StorageError(str(written.problem(str(error), ("output", "audio_track")))) from None
+
+
+def _check_network(scene: Scene, written: Document) -> None:
+    """Raises SceneError when the network cannot see an octave, or a guide at the size it is looked at."""
+    if message := unsupported_octave(scene.spec, scene.size):
+        hint = "dream.octaves: 1 leaves only the picture itself"
+        raise SceneError([written.problem(f"{message}; {hint}", ("size",))])
+    for i, objective in enumerate(scene.spec.objectives):
+        keys = ("objectives", i, "guide")
+        if objective.layer is None or keys not in scene.paths:
+            continue
+        size = image.fitted_size(scene.paths[keys], scene.reference_side)
+        if message := unsupported_guide(scene.spec.network, objective.layer, size):
+            raise SceneError([written.problem(message, keys)])

@@ -1,0 +1,161 @@
+"""The Scene that everything after loading works with, and how a spec becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from render.choices import IMAGE_CODECS, MAX_SIDE, MIN_SIDE
+from render.errors import StorageError, UsageError
+from render.media import clip, image
+from render.media.clip import Clip
+from render.pipeline.sources import FileIdentities
+from render.scene import validation
+from render.scene.document import Document, Override, replacement
+from render.scene.dream import FirstFrame
+from render.scene.field_errors import Loc
+from render.scene.model import SceneSpec
+from render.scene.objectives import NetworkSpec, ObjectiveSpec
+from render.scene.output import FilmOutput
+from render.scene.params import FrameParams
+from render.text import Problem
+
+DEFAULT_SIZE = (512, 512)
+EMBEDDED_LAYER = "stem"
+"""Of the embedded network: the cheapest, for scenes that dream nothing."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A complete scene: what its file says, completed from the files that it names.
+
+    `spec` has every value set: rate, duration, size, output and the defaults of footage. `size` is (width, height) in
+    pixels. `paths` locates each named file by its keys in the scene, `found` is the identity of each when the scene was
+    loaded, `clip` describes the footage. `metadata` is what the film embeds that the scene was read from. `warnings`
+    says what is valid, but hardly what was meant. `revise` loads the scene again with another override.
+    """
+
+    spec: SceneSpec
+    size: tuple[int, int]
+    output: FilmOutput
+    paths: Mapping[Loc, Path]
+    clip: Clip | None = None
+    metadata: Mapping[str, Any] | None = None
+    warnings: tuple[Problem, ...] = ()
+    revise: Callable[[Override], Scene] | None = field(default=None, repr=False, compare=False)
+    found: Mapping[Path, FileIdentities] = field(default_factory=dict, repr=False)
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames per second, exact."""
+        return self.spec.fps
+
+    @property
+    def length(self) -> int:
+        """Number of frames, at least one."""
+        return self.spec.length
+
+    @property
+    def reference_side(self) -> int:
+        """Longer side, in pixels, of the picture that has the scene's number of octaves."""
+        return self.spec.dream.reference_side or max(self.size)
+
+    def params(self, index: int, *, is_shot_start: bool = False) -> FrameParams:
+        """Every track evaluated at a frame."""
+        return self.spec.params(index, is_shot_start=is_shot_start)
+
+    def replace(self, key: str, value: object) -> Scene:
+        """Returns the scene with a value replaced, `scene.replace("camera.zoom", 1.03)`, checked as by `load`.
+
+        A relative path is relative to the current folder. Raises SceneError for a value of the wrong type or range.
+        """
+        override = replacement(key, value)
+        if self.revise is None:
+            raise UsageError("only a scene from load() can be changed")
+        return self.revise(override)
+
+    def without_dream(self) -> Scene:
+        """Returns the scene as its camera, clip and grading move it: no step is taken, and no network needed.
+
+        `camera` is in its film's name. The network is the embedded one, whose weights are always there.
+        """
+        spec = self.spec.replaced(
+            network=NetworkSpec(),
+            objectives=(ObjectiveSpec(layer=EMBEDDED_LAYER),),
+            dream=self.spec.dream.model_copy(update={"steps": (0,), "first_frame": FirstFrame()}),
+        )
+        paths = {keys: path for keys, path in self.paths.items() if keys[0] not in ("network", "objectives")}
+        return replace(self.titled("camera"), spec=spec, paths=paths)
+
+    def titled(self, title: str) -> Scene:
+        """Returns the scene with `title` in its film's name."""
+        return replace(self, output=self.output.titled(title))
+
+
+def complete(
+    spec: SceneSpec,
+    *,
+    paths: Mapping[Loc, Path],
+    stem: str,
+    scale: float = 1.0,
+    written: Document | None = None,
+) -> Scene:
+    """Completes a valid spec: timing, size and grading come from its clip or picture where the spec sets none.
+
+    `stem` names the film when the spec sets no path. With the document that was `written`, errors have positions.
+    Raises StorageError for files that cannot be read, SceneError for tracks that are wrong at some frame, UsageError
+    for a size out of bounds.
+    """
+    video = paths.get(("source", "video"))
+    footage = None if video is None else clip.probe_clip(video, spec.fps, track=spec.source.track)
+    if footage is not None:
+        spec = _timed(spec, footage, written)
+    own_size = spec.size or _natural_size(spec, paths, footage)
+    size = _scaled_size(own_size, scale)
+    if scale != 1:
+        spec = spec.scaled(scale, max(own_size))
+    picture = paths.get(("source", "image"))
+    if picture is not None and spec.grade.has_default_target:
+        mean, contrast, cast = image.color_statistics(picture, size)
+        spec = spec.with_grade_targets(mean=mean, contrast=contrast, cast=cast)
+    output = spec.output.complete(stem)
+    spec = spec.replaced(size=size, output=output)
+    return Scene(spec, size=size, output=output, paths=paths, clip=footage)
+
+
+def _timed(spec: SceneSpec, footage: Clip, written: Document | None) -> SceneSpec:
+    """Gives the spec its clip's rate, and the duration that remains of the clip from its start on."""
+    whole = spec.with_clip_timing(fps=footage.fps, duration=footage.duration)
+    start = whole.start / whole.fps
+    if start >= footage.duration:
+        message = (
+            f"{footage.path} ends at {float(footage.duration):.6g} s, the film cannot start at {float(start):.6g} s"
+        )
+        problem = message if written is None else str(written.problem(message, ("source", "start")))
+        raise StorageError(problem)
+    timed = spec.with_clip_timing(fps=footage.fps, duration=footage.duration - start)
+    if written is not None:
+        validation.check_timing(written, timed)
+    return timed
+
+
+def _natural_size(spec: SceneSpec, paths: Mapping[Loc, Path], footage: Clip | None) -> tuple[int, int]:
+    """The clip's or the picture's size, cropped to even sides where the codec needs them, or the default."""
+    picture = paths.get(("source", "image"))
+    if footage is not None:
+        width, height = footage.size
+    elif picture is not None:
+        width, height = image.image_size(picture)
+    else:
+        return DEFAULT_SIZE
+    return (width, height) if spec.output.chosen_codec in IMAGE_CODECS else (width // 2 * 2, height // 2 * 2)
+
+
+def _scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    width, height = size if scale == 1 else (max(2, round(side * scale / 2) * 2) for side in size)
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
+        raise UsageError(f"a film of {width}x{height}; sides are from {MIN_SIDE} to {MAX_SIDE}")
+    return width, height

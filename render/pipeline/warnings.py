@@ -1,0 +1,69 @@
+"""What is valid in a scene, but hardly what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain, islice
+
+import numpy as np
+
+from render.choices import IMAGE_CODECS
+from render.pipeline.scene import Scene
+from render.scene.document import Document
+from render.scene.field_errors import MAX_PROBLEMS
+from render.scene.tracks import Clock
+from render.text import Problem
+
+MIN_SECONDS = Fraction(1, 2)
+"""A film that is shorter, whose duration is a plain number, was probably meant to last as many seconds."""
+GRADE_TOLERANCE = 1e-6
+
+
+def find_warnings(scene: Scene, written: Document) -> Iterator[Problem]:
+    """Yields a problem with its position for everything that is probably a mistake, MAX_PROBLEMS at most."""
+    checks = (_short_duration, _late_keys, _unreachable_grade)
+    return islice(chain.from_iterable(check(scene, written) for check in checks), MAX_PROBLEMS)
+
+
+def _short_duration(scene: Scene, written: Document) -> Iterator[Problem]:
+    """A few frames, where the duration has no unit: `duration: 3`."""
+    duration, seconds = scene.spec.duration, scene.length / scene.fps
+    is_written = isinstance(written.root.value, dict) and "duration" in written.root.value
+    is_film = scene.output.codec not in IMAGE_CODECS
+    if is_written and is_film and duration.unit == "" and scene.length > 1 and seconds < MIN_SECONDS:
+        message = (
+            f"{scene.length} frames are {float(seconds):.2g} s at {scene.fps} fps; "
+            f"{float(duration.value):g}s with the unit are seconds"
+        )
+        yield written.problem(message, ("duration",))
+
+
+def _late_keys(scene: Scene, written: Document) -> Iterator[Problem]:
+    """Keyframes after the film's end, which only the way to them shows."""
+    clock = Clock(scene.fps, scene.length)
+    for path, track in scene.spec.tracks():
+        if not isinstance(track.shape, tuple):
+            continue
+        for name, key in zip(track.raw, track.shape, strict=True):
+            if key.time.frames(clock) > scene.length:
+                end = scene.length / scene.fps
+                message = f"the film ends at {float(end):.6g} s, frame {scene.length}, before this keyframe"
+                yield written.problem(message, (*path, name), at_key=True)
+
+
+def _unreachable_grade(scene: Scene, written: Document) -> Iterator[Problem]:
+    """A contrast that no picture has: values in [0, 1] with the mean m deviate by sqrt(m (1 - m)) at most."""
+    timeline = scene.spec.timeline
+    strength, mean, contrast = (np.asarray(timeline["grade", key]) for key in ("strength", "mean", "contrast"))
+    largest = np.sqrt(mean * (1 - mean))
+    frames = np.flatnonzero((strength > 0) & (contrast > largest + GRADE_TOLERANCE))
+    if frames.size:
+        first = int(frames[0])
+        message = (
+            f"no picture has the mean {mean[first]:.3g} and the contrast {contrast[first]:.3g}, as at frame {first}; "
+            f"with that mean the contrast is at most {largest[first]:.2g}"
+        )
+        grade = written.root.find(("grade",)).value
+        key = "contrast" if isinstance(grade, dict) and "contrast" in grade else "mean"
+        yield written.problem(message, ("grade", key))

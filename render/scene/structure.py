@@ -1,0 +1,43 @@
+"""The structure of scenes as the model declares it: which sections and keys may be at a path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from render.scene.field_errors import Loc
+from render.scene.fields import section_fields
+from render.scene.model import SceneSpec
+
+
+def sections_at(path: Loc) -> list[type[BaseModel]]:
+    """Returns the sections that may be at `path`."""
+    sections: list[type[BaseModel]] = [SceneSpec]
+    for step in path:
+        if isinstance(step, str):
+            fields = [section_fields(section).get(step) for section in sections]
+            sections = [inner for field in fields if field is not None for inner in sections_of(field.annotation)]
+    return sections
+
+
+def keys_at(path: Loc) -> list[str]:
+    """Returns the keys that the mapping at `path` may have."""
+    return [key for section in sections_at(path) for key in section_fields(section)]
+
+
+def key_paths(section: type[BaseModel] = SceneSpec, path: Loc = ()) -> Iterator[Loc]:
+    """Yields the path of every key below a section, without list indices."""
+    for key, field in section_fields(section).items():
+        yield (*path, key)
+        for inner in sections_of(field.annotation):
+            yield from key_paths(inner, (*path, key))
+
+
+def sections_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yields the sections that an annotation mentions: `NoiseSpec` of `NoiseSpec | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from sections_of(argument)

@@ -1,0 +1,197 @@
+"""From a scene to objectives and settings: every key has an effect, and files are read where it names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from torch import Tensor
+
+from render import Options, frames, load
+from render.errors import SceneError, StorageError
+from render.models.network import Network
+from render.pipeline import loop
+from render.pipeline.build import build_objectives, frame_objective
+from render.pipeline.scene import Scene
+from tests.conftest import engine_of
+from tests.models.zoo import weights_file
+
+SCENE = """
+size: [96, 64]
+duration: 1
+seed: 3
+source: {noise: {grain: 8}}
+objectives: [{layer: blocks.4}]
+dream: {octaves: 1, steps: 3, transforms: {jitter: 4, scale: [0.9, 1.1]}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a scene, two guides and a mask."""
+    (tmp_path / "scene.yaml").write_text(SCENE)
+    for name in ("coffee", "chelsea"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), getattr(skimage.data, name)()[..., ::-1])
+    mask = np.zeros((64, 96), np.uint8)
+    mask[:, 48:] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    return tmp_path
+
+
+def scene_of(folder: Path, *sets: str) -> Scene:
+    return load(folder / "scene.yaml", [("--set", *each.split("=", 1)) for each in sets])  # type: ignore[misc]
+
+
+def dreamed(folder: Path, network: Network, *sets: str) -> Tensor:
+    return next(loop.frames(engine_of(scene_of(folder, *sets), network))).picture
+
+
+@pytest.fixture
+def base(folder: Path, network: Network) -> Tensor:
+    """The frame of the plain scene."""
+    return dreamed(folder, network)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "objectives.0.channels=[3, 17]",
+        "objectives.0={layer: blocks.4, channels: 3, position: [0.2, 0.7]}",
+        "objectives.0={layer: blocks.4, guide: coffee.png}",
+        "objectives.0.mask=mask.png",
+        "objectives.0={class: banana}",
+        "objectives.0.weight=-1",
+        "dream.transforms.scale=[1, 1.3]",
+        "dream.transforms.rotate=20",
+        "dream.momentum=0.9",
+        "dream.total_variation=1",
+        "dream.final_step_scale=0.1",
+        "dream.gradient={natural: {min_frequency: 20}}",
+        "dream.gradient={natural: {decay_power: 0.8}}",
+    ],
+)
+def test_every_key_has_an_effect(
+    change: str, folder: Path, network: Network, base: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert (dreamed(folder, network, change) - base).abs().max() > 0.005
+
+
+def test_each_octave_may_have_its_own_steps(folder: Path, network: Network) -> None:
+    steps = []
+    scene = scene_of(folder, "dream.octaves=2", "dream.steps=[2, 1]")
+    run = loop.frames(engine_of(scene, network), on_step=lambda octave, step, value: steps.append((octave, step)))
+    list(run)
+    assert steps == [(0, 0), (0, 1), (1, 0)]
+
+
+def test_a_morph_has_the_weights_of_its_frame(folder: Path, network: Network) -> None:
+    morph = "objectives.0={class: [banana, zebra], weight: [{0: 1, 4: 0}, {0: 0, 4: 1}]}"
+    scene = scene_of(folder, morph, "duration=5")
+    built = build_objectives(scene, network)
+    terms = [[(term.weight, term.layer) for term in frame_objective(built, scene.params(i)).terms] for i in (0, 1, 4)]
+    assert terms == [[(1, "classifier")], [(0.75, "classifier"), (0.25, "classifier")], [(1, "classifier")]]
+
+
+def test_a_mask_covers_the_film_as_a_source_picture_does(folder: Path, network: Network, base: Tensor) -> None:
+    still = dreamed(folder, network, "dream.steps=0")
+    file = folder / "scene.yaml"
+    file.write_text(SCENE.replace("{layer: blocks.4}", "{layer: blocks.4, mask: mask.png}"))
+    masked = dreamed(folder, network)
+    assert torch.equal(masked[..., :48], still[..., :48])
+    assert (masked - still)[..., 50:].abs().mean() > 0.005
+
+
+def test_a_guide_is_found_beside_the_scene(
+    folder: Path, network: Network, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    (folder / "scene.yaml").write_text(SCENE.replace("{layer: blocks.4}", "{layer: blocks.4, guide: coffee.png}"))
+    assert dreamed(folder, network).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "messages"),
+    [
+        (
+            "objectives.0.guide=cofee.png",
+            ["--set:1:20: cannot read the picture cofee.png", "did you mean 'coffee.png'?"],
+        ),
+        ("objectives.0.mask=scene.yaml", ["--set:1:19: scene.yaml is not a picture that can be read"]),
+        ("objectives.0.guide=cut.png", ["--set:1:20: cut.png is truncated; copy it again"]),
+        ("source={image: nothing.png}", ["--set:1:16: cannot read the picture nothing.png: No such file"]),
+        (
+            "network={name: efficientnet_lite0, weights_file: wights.pth}",
+            ["cannot read the weights wights.pth: No such file", "did you mean 'weights.pth'?"],
+        ),
+        ("network={name: squeezenet1_1, weights_file: scene.yaml}", ["scene.yaml is not a file of weights"]),
+        (
+            "network={name: efficientnet_lite0, weights_file: weights.pth}",
+            ["weights.pth holds weights of another network", "did you mean network: squeezenet1_1?"],
+        ),
+    ],
+)
+def test_an_unusable_file_is_an_error_where_the_scene_names_it(
+    change: str, messages: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    weights_file(folder, "squeezenet1_1")
+    photo = (folder / "chelsea.png").read_bytes()
+    (folder / "cut.png").write_bytes(photo[: len(photo) // 2])
+    sets = [change, "objectives.0.layer=features.4"] if "squeezenet1_1" in change else [change]
+    with pytest.raises(StorageError) as caught:
+        scene_of(folder, *sets)
+    assert all(part in str(caught.value) for part in messages)
+    assert "\n    1 | " in str(caught.value)
+
+
+def test_a_guide_that_the_network_cannot_see_is_an_error(folder: Path) -> None:
+    cv2.imwrite(str(folder / "line.png"), np.zeros((2, 90, 3), np.uint8))
+    weights_file(folder, "squeezenet1_1")
+    network = "network: {name: squeezenet1_1, weights_file: weights.pth}"
+    text = SCENE.replace(
+        "objectives: [{layer: blocks.4}]", f"{network}\nobjectives: [{{layer: features.12, guide: line.png}}]"
+    )
+    (folder / "scene.yaml").write_text(text)
+    with pytest.raises(SceneError, match=r"squeezenet1_1 cannot see this guide as far as features.12, at 90x2 pixels"):
+        scene_of(folder)
+
+
+@pytest.mark.parametrize("key", ["objectives.0.guide", "objectives.0.mask"])
+def test_an_impossible_file_name_is_an_error(key: str, folder: Path) -> None:
+    with pytest.raises(StorageError, match="cannot read the picture"):
+        scene_of(folder, f"{key}={'x' * 300}.png")
+
+
+def test_layers_with_one_mask_share_a_gradient(folder: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    scene = scene_of(folder, "objectives=[{layer: blocks.4, mask: mask.png}, {layer: blocks.5, mask: mask.png}]")
+    assert len(frame_objective(build_objectives(scene, network), scene.params(0)).by_mask()) == 1
+
+
+def test_all_unusable_files_are_reported_together(folder: Path) -> None:
+    wrong = "[{layer: blocks.4, guide: a.png}, {layer: blocks.5, guide: b.png, mask: c.png}]"
+    with pytest.raises(StorageError) as caught:
+        scene_of(folder, f"objectives={wrong}")
+    assert [name for name in ("a.png", "b.png", "c.png") if name in str(caught.value)] == ["a.png", "b.png", "c.png"]
+
+
+def test_weights_of_the_user_make_a_film(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    weights_file(folder, "squeezenet1_1")
+    scene = scene_of(
+        folder,
+        "network={name: squeezenet1_1, weights_file: weights.pth}",
+        "objectives.0={layer: features.4, channels: [5]}",
+    )
+    ((_, frame),) = frames(scene, Options(device="cpu"))
+    assert frame.isfinite().all()
+
+
+def test_an_unknown_class_is_an_error_with_a_suggestion(folder: Path) -> None:
+    with pytest.raises(SceneError, match="did you mean 'banana'"):
+        scene_of(folder, "objectives.0={class: bananna}")
