@@ -221,8 +221,12 @@ def _coefficients(image: Tensor, axis: int, border: Border) -> Tensor:
     side, radius = image.shape[axis], SINC_RADIUS + SPLINE_RADIUS
     blocks = math.ceil((side + 2 * MARGIN) / BLOCK)
     extended = _extended(image, axis, range(-MARGIN - radius, blocks * BLOCK - MARGIN + radius), border=border)
-    filtered = extended.unfold(axis, BLOCK + 2 * radius, BLOCK) @ _filter_matrix(image.device)
-    return filtered.movedim(-1, axis + 1).flatten(axis, axis + 1).narrow(axis, 0, 2 * (side + 2 * MARGIN))
+    pixels, matrix = extended.unfold(axis, BLOCK + 2 * radius, BLOCK), _filter_matrix(image.device)
+    if axis == 2:  # each axis has its own product, since one that does not read memory in order takes 20 times as long
+        filtered = matrix.T @ pixels.transpose(3, 4)
+    else:
+        filtered = (pixels.flatten(0, 3) @ matrix).unflatten(0, pixels.shape[:4])
+    return filtered.flatten(axis, axis + 1).narrow(axis, 0, 2 * (side + 2 * MARGIN))
 
 
 @lru_cache(maxsize=8)
