@@ -225,7 +225,7 @@ def _coefficients(image: Tensor, axis: int, border: Border) -> Tensor:
     if axis == 2:  # each axis has its own product, since one that does not read memory in order takes 20 times as long
         filtered = matrix.T @ pixels.transpose(3, 4)
     else:
-        filtered = (pixels.flatten(0, 3) @ matrix).unflatten(0, pixels.shape[:4])
+        filtered = (pixels.flatten(0, 3) @ matrix).view(*pixels.shape[:4], -1)
     return filtered.flatten(axis, axis + 1).narrow(axis, 0, 2 * (side + 2 * MARGIN))
 
 
