@@ -17,6 +17,7 @@ from render.motion import warp
 from render.motion.camera import Move, inverse_affine, move_matrix
 from render.motion.warp import Coordinates, warp_affine
 from tests.conftest import photo_tensor
+from tests.motion.dots import centre, dot
 from tests.motion.paths import moved
 
 MARGIN = 32
@@ -46,20 +47,6 @@ def test_forty_warps_keep_the_picture_and_its_detail(there_and_back: tuple[Move,
         image = moved(image, [there_and_back[i % 2]])
     assert psnr(image, photo) >= 46
     assert 0.94 <= detail(image) / detail(photo) <= 1.05
-
-
-def dot(x: float, y: float) -> Tensor:
-    """A soft dot on black, 1x3x96x128."""
-    columns, rows = np.meshgrid(np.arange(128.0), np.arange(96.0))
-    picture = 0.8 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
-    return torch.from_numpy(picture).float().expand(1, 3, -1, -1).contiguous()
-
-
-def centre(picture: Tensor) -> tuple[float, float]:
-    """The centre of mass (x, y)."""
-    values = picture[0, 0].double().numpy()
-    columns, rows = np.meshgrid(np.arange(128.0), np.arange(96.0))
-    return float((values * columns).sum() / values.sum()), float((values * rows).sum() / values.sum())
 
 
 SLOW_MOVES: dict[str, Callable[[float], Move]] = {

@@ -55,6 +55,15 @@ def test_a_finished_film_gets_another_sound_only_with_overwrite(workspace: Path)
     assert not list(workspace.glob("render-join*"))
 
 
+def test_a_finished_film_gets_another_track_of_its_sound(workspace: Path) -> None:
+    tracks = ("-i", "low.m4a", "-i", "high.m4a", "-map", "0", "-map", "1", "-c", "copy")
+    ffmpeg.run(*ffmpeg.QUIET, *tracks, "both.m4a")
+    low, high = (("output.audio=both.m4a", f"output.audio_track={track}") for track in range(2))
+    expected = sha256(make(*high, "output.path=expected.mp4").path)
+    assert sha256(make(*low).path) != expected
+    assert sha256(make(*high, overwrite=True, on_frame=must_not_dream).path) == expected
+
+
 def test_a_damaged_film_is_dreamed_again_for_another_sound(workspace: Path) -> None:
     make(LOW)
     data = (workspace / FILM).read_bytes()
