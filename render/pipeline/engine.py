@@ -73,21 +73,26 @@ def _load(plan: Plan, device: Device) -> Network:
     spec = plan.scene.spec.network
     file = plan.scene.paths.get(("network", "weights_file"))
     file = file or model_spec(spec.name, spec.weights).weights_source.ensure(quiet=plan.options.quiet)
-    identity = tuple(file_identities(file).items())
-    return _load_once(spec.name, spec.weights, file, identity, device.torch_device, device.dtype)
+    identities = tuple(file_identities(file).items())
+    return _load_once(_NetworkKey(spec.name, spec.weights, file, identities, device.torch_device, device.dtype))
+
+
+@dataclass(frozen=True)
+class _NetworkKey:
+    """What a loaded network depends on; `identities` are those of the weights' file, as of `file_identities`."""
+
+    name: str
+    weights: str | None
+    file: Path
+    identities: tuple[tuple[str, tuple[int, ...]], ...]
+    device: torch.device
+    dtype: torch.dtype
 
 
 @lru_cache(maxsize=1)
-def _load_once(
-    name: str,
-    weights: str | None,
-    file: Path,
-    identity: tuple[tuple[str, tuple[int, ...]], ...],
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Network:
+def _load_once(key: _NetworkKey) -> Network:
     """The network of the film before, when it is the same: films made one after the other load it once."""
-    return load_network(name, device=device, dtype=dtype, file=file, weights=weights)
+    return load_network(key.name, device=key.device, dtype=key.dtype, file=key.file, weights=key.weights)
 
 
 def _tile_size(plan: Plan, network: Network) -> int | None:
