@@ -74,7 +74,15 @@ def _load(plan: Plan, device: Device) -> Network:
     file = plan.scene.paths.get(("network", "weights_file"))
     file = file or model_spec(spec.name, spec.weights).weights_source.ensure(quiet=plan.options.quiet)
     identities = tuple(file_identities(file).items())
-    return _load_once(_NetworkKey(spec.name, spec.weights, file, identities, device.torch_device, device.dtype))
+    key = _NetworkKey(
+        name=spec.name,
+        weights=spec.weights,
+        file=file,
+        identities=identities,
+        device=device.torch_device,
+        dtype=device.dtype,
+    )
+    return _load_once(key)
 
 
 @dataclass(frozen=True)
