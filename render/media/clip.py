@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,10 +108,10 @@ def clip_frames(
 ) -> Iterator[Tensor]:
     """Yields frames of a film at `fps` that starts `start` of its frames into the clip.
 
-    Each is 1x3xHxW float32 RGB in [0, 1], the clip's picture at the middle of the film's frame; after the clip's end,
-    its last picture. Memory does not grow with the clip. A frame is the same whichever frames are requested: those
-    since the keyframe before `start` are decoded, not skipped, because only then do all kinds of files give the same
-    pictures. Raises StorageError.
+    Each is 1x3xHxW float32 RGB in [0, 1], the clip's last picture that begins before the middle of the film's frame;
+    after the clip's end, its last one. Memory does not grow with the clip. A frame is the same whichever frames are
+    requested: those since the keyframe before `start` are decoded, not skipped, because only then do all kinds of files
+    give the same pictures. Raises StorageError.
     """
     numbered = sequence_files(clip.path)
     if numbered is None:
@@ -118,7 +119,7 @@ def clip_frames(
         return
     pictures = list(numbered.values())
     for index in frames:
-        position = int((start + index + Fraction(1, 2)) * clip.fps / fps)
+        position = math.ceil(_decisive_time(start + index, fps) * clip.fps) - 1
         yield load_image(pictures[min(position, len(pictures) - 1)], size, fit=fit)
 
 
@@ -138,18 +139,22 @@ def _decode(
     start_time = start / fps
     if start_time >= clip.duration:
         raise StorageError(f"{clip.path} has no frame at {float(start_time):g} s")
-    tolerance = min(MAX_CLOCK_ERROR, 1 / (4 * fps))
     arguments = _decoding_arguments(clip, size, fps=fps, frames=frames, fit=fit, start=start)
     with ffmpeg.Reader(arguments) as reader, decode_errors(clip.path):
         current = following = reader.read_timed(6 * width * height)
         for index in frames:
-            middle = clip.start + start_time + (index + Fraction(1, 2)) / fps
-            while following is not None and following.time < middle - tolerance:
+            time = clip.start + _decisive_time(start + index, fps)
+            while following is not None and following.time < time:
                 current, following = following, reader.read_timed(6 * width * height)
             if current is None:
                 raise StorageError("no frame can be decoded")
             pixels = np.frombuffer(current.data, np.dtype("<u2")).reshape(height, width, 3)
             yield torch.from_numpy(pixels.astype(np.float32) / 65535).permute(2, 0, 1).unsqueeze(0).contiguous()
+
+
+def _decisive_time(index: int, fps: Fraction) -> Fraction:
+    """Seconds from a clip's start to just before the middle of a frame, which displays the last picture before it."""
+    return (index + Fraction(1, 2)) / fps - min(MAX_CLOCK_ERROR, 1 / (4 * fps))
 
 
 def _decoding_arguments(

@@ -200,6 +200,15 @@ def test_numbered_pictures_are_in_the_order_of_their_numbers(tmp_path: Path) -> 
     assert levels_of(clip, 2, start=1, skip=1) == [2, 3]
 
 
+@pytest.mark.parametrize("rate", ["12", "8", "6", "4.8", "3", "16", "48", "30000/1001"])
+def test_numbered_pictures_of_a_film_are_those_of_a_clip(rate: str, tmp_path: Path) -> None:
+    numbered(tmp_path, [f"{n}.png" for n in range(24)])
+    of_pictures = probe_clip(tmp_path / "%d.png", Fraction(24))
+    of_clip = probe_clip(write_clip(tmp_path / "c.mkv", levels(24), *LOSSLESS, fps="24"))
+    count = int(Fraction(rate))
+    assert levels_of(of_pictures, count, Fraction(rate)) == levels_of(of_clip, count, Fraction(rate))
+
+
 @pytest.mark.parametrize("fit", ["cover", "contain", "stretch"])
 def test_numbered_pictures_are_fitted_as_clips_are(fit: Fit, tmp_path: Path) -> None:
     photo = filmed_photo()
