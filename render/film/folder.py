@@ -190,7 +190,7 @@ def _open_locked(path: Path) -> tuple[int, BaseFileLock]:
             if os.path.samestat(os.fstat(descriptor), path.lstat()):
                 return descriptor, lock
             lock.release()
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             pass
         except BaseException:
             os.close(descriptor)
