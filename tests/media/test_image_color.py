@@ -88,7 +88,7 @@ def test_a_profile_of_srgb_changes_no_value(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_grey_profiles_convert_grey_pictures(dtype: type[np.generic], tmp_path: Path) -> None:
-    white = np.iinfo(dtype).max  # type: ignore[type-var]
+    white = np.iinfo(dtype).max  # type: ignore[type-var]  # the dtypes above are integers
     grey = np.linspace(0, white, 80).astype(dtype).reshape(8, 10, 1)
     profile = icc(b"GRAY", {b"kTRC": gamma_curve(1.5)})
     (tmp_path / "p.png").write_bytes(png(grey, {b"iCCP": png_profile(profile)}))
@@ -281,7 +281,7 @@ def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
 def tiff(samples: Samples, **options: object) -> bytes:
     """A TIFF by tifffile."""
     stream = io.BytesIO()
-    tifffile.imwrite(stream, samples, **options)  # type: ignore[arg-type]
+    tifffile.imwrite(stream, samples, **options)  # type: ignore[arg-type]  # of several types
     return stream.getvalue()
 
 

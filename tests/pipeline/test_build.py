@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def scene_of(folder: Path, *sets: str) -> Scene:
-    return load(folder / "scene.yaml", [("--set", *each.split("=", 1)) for each in sets])  # type: ignore[misc]
+    return load(folder / "scene.yaml", [("--set", *each.split("=", 1)) for each in sets])  # type: ignore[misc]  # split gives two parts
 
 
 def dreamed(folder: Path, network: Network, *sets: str) -> Tensor:
