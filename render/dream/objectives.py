@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,8 +60,33 @@ class Region:
 Measure = Callable[[Tensor, Region], Tensor]
 """From the activation of a region of a layer (1xCxhxw, or 1xC) to the 0-d tensor that is maximised."""
 
+Distance = Callable[[Tensor], Tensor]
+"""From the moments of a layer over a whole picture, 2xC, to a 0-d tensor."""
+
 MAX_PAIRS = 2**24
 """Pairs of positions, of a picture and its guide, that are compared at a time: 64 MB."""
+
+
+@dataclass(frozen=True)
+class MomentMeasure:
+    """A measure that is a function of a layer's moments over the whole picture, and not a mean over its positions."""
+
+    distance: Distance
+
+    def __call__(self, activation: Tensor, region: Region) -> Tensor:
+        return self.distance(moments(activation))
+
+    def at(self, whole: Tensor) -> Measure:
+        """Returns the measure of a part of a picture whose moments are `whole`.
+
+        Its mean over the parts has the value of this measure for the whole picture, and its gradient.
+        """
+        whole = whole.detach().requires_grad_(True)
+        with torch.enable_grad():
+            value = self.distance(whole)
+            (slope,) = torch.autograd.grad(value, whole)
+        whole, value = whole.detach(), value.detach()
+        return lambda activation, region: value + (slope * (moments(activation) - whole)).sum()
 
 
 @dataclass(frozen=True)
@@ -128,6 +153,22 @@ class Objective:
         return Objective(tuple(term for term in scaled if term.weight != 0))
 
     __rmul__ = __mul__
+
+    @property
+    def moment_layers(self) -> frozenset[str]:
+        """The layers whose moments over the whole picture are needed before a part of it can be measured."""
+        return frozenset(term.layer for term in self.terms if isinstance(term.measure, MomentMeasure))
+
+    def at(self, whole: Mapping[str, Tensor]) -> Objective:
+        """Returns the objective for parts of a picture whose moments, by layer, are `whole`."""
+        return Objective(
+            tuple(
+                replace(term, measure=term.measure.at(whole[term.layer]))
+                if isinstance(term.measure, MomentMeasure)
+                else term
+                for term in self.terms
+            )
+        )
 
     def masked(self, mask: Tensor) -> Objective:
         """Returns the same objective, which changes the picture only where the mask (1x1xHxW) is not black."""
@@ -200,6 +241,30 @@ def guide(name: str, features: Tensor) -> Objective:
         return (picture_features * guide_features[:, best]).mean()
 
     return Objective((Term(1.0, name, measure),))
+
+
+def moments(activation: Tensor) -> Tensor:
+    """Returns the mean and the mean square of each channel over all positions, 2xC in float32 or better."""
+    result: Tensor = _Moments.apply(activation)
+    return result
+
+
+class _Moments(torch.autograd.Function):
+    """Batch norm's own sums, which are 20 times as fast as torch.var_mean for channels last on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, activation: Tensor) -> Tensor:
+        ctx.save_for_backward(activation)
+        mean, variance = torch.batch_norm_update_stats(_at_least_float32(activation), None, None, 0.0)
+        return torch.stack([mean, variance + mean.square()])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (activation,) = ctx.saved_tensors
+        positions = activation.numel() // activation.shape[1]
+        shape = (1, -1, *[1] * (activation.dim() - 2))
+        offset, slope = (gradient / positions).to(activation.dtype)
+        return torch.addcmul(offset.view(shape), activation, 2 * slope.view(shape))
 
 
 def mean_square(activation: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from render.choices import MIN_TILE_SIZE
-from render.dream.objectives import Objective, Region
+from render.dream.objectives import Objective, Region, moments
 from render.dream.tiles import Size, Tile, tile_grid
 from render.dream.transforms import Transform
 from render.errors import MissingError
@@ -65,6 +65,8 @@ class TiledNetwork:
             gradients, values = self._tile_gradients(x, grid[0], objectives=objectives, transform=transform, strides={})
             return gradients, _sum(values)
         strides = {name: layer.stride for name, layer in layers.items() if layer.stride is not None}
+        whole = self._moments(x, grid, objectives=objectives, transform=transform, strides=strides)
+        objectives = [objective.at(whole) for objective in objectives]
         gradients, values = [torch.zeros_like(x) for _ in objectives], []
         for tile in grid:
             tile_gradients, tile_values = self._tile_gradients(
@@ -74,6 +76,25 @@ class TiledNetwork:
                 tile.crop(gradient).add_(tile_gradient)
             values += tile_values
         return gradients, _sum(values)
+
+    def _moments(
+        self,
+        x: Tensor,
+        grid: Sequence[Tile],
+        *,
+        objectives: Sequence[Objective],
+        transform: Transform,
+        strides: Mapping[str, int],
+    ) -> dict[str, Tensor]:
+        """Returns the moments over all tiles of the layers whose objectives need them."""
+        names = frozenset[str]().union(*(objective.moment_layers for objective in objectives))
+        sums: dict[str, Tensor] = {}
+        with torch.no_grad():
+            for tile in grid if names else ():
+                for name, activation in self.network.activations(tile.crop(x), names).items():
+                    part, region = tile.region(activation, strides[name], transform=transform)
+                    sums[name] = sums.get(name, torch.zeros((), device=x.device)) + region.fraction * moments(part)
+        return sums
 
     def _tile_gradients(
         self,

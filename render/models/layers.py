@@ -50,6 +50,11 @@ class LayerMap:
     logits: str
     input_side: int | None
 
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """The batch norms, in order of depth."""
+        return tuple(name for name, layer in self.layers.items() if layer.kind == "BatchNorm2d")
+
     def as_json(self) -> dict[str, Any]:
         """Returns the map as plain JSON."""
         return asdict(self) | {"layers": [asdict(layer) for layer in self.layers.values()]}

@@ -67,6 +67,15 @@ class Network:
         outputs = self._extract(frozenset(layer.operation for layer in layers.values()))(x)
         return {name: outputs[layer.operation].movedim(layer.axis, 1) for name, layer in layers.items()}
 
+    def norm_statistics(self, name: str) -> Tensor:
+        """Returns mean and standard deviation of each channel that a batch norm's output had in training: 2xC float32.
+
+        Its input had the running mean and variance.
+        """
+        norm: Any = self._traced.model.get_submodule(str(self._traced.operations[self.layers[name].operation].target))
+        deviation = norm.weight.abs() * (norm.running_var / (norm.running_var + norm.eps)).sqrt()
+        return torch.stack([norm.bias, deviation]).detach().to(self.device, torch.float32)
+
     def bytes_per_pixel(self, names: Collection[str]) -> float:
         """Returns the peak memory of a gradient through these layers, in bytes per pixel of the picture."""
         saved: dict[int, int] = {}

@@ -21,6 +21,7 @@ from render.film.atomic import atomic_write
 from render.models.network import Network
 from render.models.registry import layer_map
 from render.pipeline.build import ascent_settings, build_objectives, frame_objective
+from render.pipeline.catalogue import requested_layers
 from render.pipeline.plan import Plan
 from render.pipeline.scene import Scene
 from render.system.cache import cache_folder
@@ -88,7 +89,7 @@ def _trial_size(scene: Scene) -> tuple[int, int]:
 def _key(plan: Plan) -> str:
     """Everything that the answer depends on."""
     scene = plan.scene
-    layers = sorted({objective.layer or "logits" for objective in scene.spec.objectives})
+    layers = sorted(requested_layers(scene.spec))
     size = "x".join(map(str, _trial_size(scene)))
     machine = [platform.machine(), torch.backends.cpu.get_cpu_capability(), str(torch.get_num_threads())]
     device = plan.device.torch_device.type

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import torch
@@ -11,37 +12,77 @@ from torch import Tensor
 from render.dream import gradients, objectives
 from render.dream.ascent import AscentSettings
 from render.dream.gradients import Conditioner
-from render.dream.objectives import Objective
+from render.dream.objectives import Objective, mean_square
+from render.dream.statistics import statistics
 from render.dream.transforms import TransformRange
 from render.media.image import load_fitted, load_mask
+from render.media.noise import noise
 from render.models.network import Network
+from render.models.registry import layer_map
+from render.pipeline.catalogue import objective_layers
 from render.pipeline.scene import Scene
 from render.scene.dream import Gaussian, Gradient, Laplacian, Natural
 from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
 from render.scene.params import FrameParams
 
+CLASS_BALANCE = 3.75
+"""Strength of natural statistics beside a class of weight one."""
+LAYER_BALANCE = 0.6
+"""The same beside a layer whose mean square is one for the reference picture."""
+REFERENCE_SIDE = 224
+"""Pixels of the reference picture, noise."""
 
-def build_objectives(scene: Scene, network: Network) -> list[Objective]:
-    """Builds an objective of weight one for every weight of the scene, in the scene's order.
+
+@dataclass(frozen=True)
+class BuiltObjective:
+    """An objective of weight one, of which natural statistics are `balance` times; None for natural statistics."""
+
+    objective: Objective
+    balance: float | None
+
+
+def build_objectives(scene: Scene, network: Network) -> list[BuiltObjective]:
+    """Builds an objective for every weight of the scene, in the scene's order.
 
     The features of guides are computed here, once. Objectives with the same mask share its tensor, and so a gradient.
     Raises StorageError when a picture cannot be read.
     """
     files = {scene.paths[keys] for keys in scene.paths if keys[0] == "objectives" and keys[-1] == "mask"}
     masks = {file: load_mask(file, scene.size).to(network.device) for file in sorted(files)}
-    built: list[Objective] = []
+    has_statistics = any(spec.statistics is not None for spec in scene.spec.objectives)
+    built: list[BuiltObjective] = []
     for i, spec in enumerate(scene.spec.objectives):
         mask = scene.paths.get(("objectives", i, "mask"))
         unmasked = _unmasked(scene, i, spec, network=network)
-        built += unmasked if mask is None else [objective.masked(masks[mask]) for objective in unmasked]
+        masked = unmasked if mask is None else [objective.masked(masks[mask]) for objective in unmasked]
+        balance = _balance(spec, network) if has_statistics else 0.0
+        built += [BuiltObjective(objective, balance) for objective in masked]
     return built
 
 
-def frame_objective(built: Sequence[Objective], params: FrameParams) -> Objective:
-    """Weighs the objectives as a frame's parameters say, and adds them up."""
-    weights = chain.from_iterable(params.weights)
-    return sum((weight * objective for weight, objective in zip(weights, built, strict=True)), Objective())
+def frame_objective(built: Sequence[BuiltObjective], params: FrameParams) -> Objective:
+    """Weighs the objectives as a frame's parameters say, and adds them up.
+
+    The weight of natural statistics is relative to the sum of all others, whatever their units are.
+    """
+    weighted = list(zip(chain.from_iterable(params.weights), built, strict=True))
+    balance = sum(abs(weight) * part.balance for weight, part in weighted if part.balance is not None) or 1.0
+    total = Objective()
+    for weight, part in weighted:
+        total += (weight * balance if part.balance is None else weight) * part.objective
+    return total
+
+
+def _balance(spec: ObjectiveSpec, network: Network) -> float | None:
+    """The strength at which natural statistics balance an objective of weight one; None for the statistics."""
+    if spec.statistics is not None:
+        return None
+    if spec.layer is None:
+        return CLASS_BALANCE
+    side = layer_map(network.name).input_side or REFERENCE_SIDE
+    reference = noise((side, side), grain=64, contrast=0.2, color=1, seed=0)
+    return LAYER_BALANCE * float(mean_square(_features(reference.to(network.device), spec.layer, network=network)))
 
 
 def ascent_settings(spec: SceneSpec, params: FrameParams) -> AscentSettings:
@@ -73,7 +114,10 @@ def conditioner(gradient: Gradient) -> Conditioner:
 
 
 def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network) -> list[Objective]:
-    """The objectives of one entry of the scene: one for its layer, or one for each of its classes."""
+    """The objectives of one entry of the scene: one for its layers, or one for each of its classes."""
+    if spec.statistics is not None:
+        layers = objective_layers(spec, scene.spec.network)
+        return [statistics((layer, network.norm_statistics(layer)) for layer in layers)]
     if spec.layer is None:
         return [objectives.class_logit(network.logits, network.classes.index(str(name))) for name in spec.classes or ()]
     guide = scene.paths.get(("objectives", index, "guide"))

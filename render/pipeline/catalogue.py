@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from render.dream.octaves import octave_sizes
@@ -14,7 +15,7 @@ from render.models.registry import (
     model_spec,
 )
 from render.scene.model import SceneSpec
-from render.scene.objectives import Catalogue, ModelInfo, NetworkSpec
+from render.scene.objectives import DEFAULT_DEPTH, Catalogue, ModelInfo, NetworkSpec, ObjectiveSpec
 
 
 class _Models(Catalogue):
@@ -27,7 +28,8 @@ class _Models(Catalogue):
         if not is_model(name):
             raise KeyError(name)
         spec = model_spec(name)
-        return ModelInfo(layer_map(name).layers, spec.classes, spec.published_weights)
+        layers = layer_map(name)
+        return ModelInfo(layers.layers, spec.classes, spec.published_weights, has_norms=bool(layers.norms))
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and is_model(name)
@@ -42,13 +44,27 @@ class _Models(Catalogue):
 MODELS = _Models()
 
 
+def requested_layers(spec: SceneSpec) -> set[str]:
+    """Returns the layers whose activations the objectives of a scene need."""
+    return set().union(*(objective_layers(objective, spec.network) for objective in spec.objectives))
+
+
+def objective_layers(objective: ObjectiveSpec, network: NetworkSpec) -> tuple[str, ...]:
+    """Returns the layers whose activations an objective needs."""
+    layers = layer_map(network.name, network.weights)
+    if objective.statistics is not None:
+        depth = DEFAULT_DEPTH if objective.depth is None else objective.depth
+        return layers.norms[: math.ceil(depth * len(layers.norms))]
+    return (objective.layer or layers.logits,)
+
+
 def unsupported_octave(spec: SceneSpec, size: tuple[int, int]) -> str | None:
     """Says which octave of a film of (width, height) its network cannot see; None when it sees all.
 
     An octave may be too small, or not of the only size that a transformer sees.
     """
     name, weights, (width, height) = spec.network.name, spec.network.weights, size
-    layers = {objective.layer or layer_map(name, weights).logits for objective in spec.objectives}
+    layers = requested_layers(spec)
     steps = [spec.params(index).steps for index in {0, spec.length - 1}]
     dream = spec.dream
     plans = [

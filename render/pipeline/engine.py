@@ -14,8 +14,8 @@ from render.dream.tiled import TiledNetwork
 from render.models.network import Network, load_network
 from render.models.registry import model_spec
 from render.pipeline.autotune import fastest_precision
+from render.pipeline.catalogue import requested_layers
 from render.pipeline.plan import Plan
-from render.pipeline.scene import Scene
 from render.pipeline.sources import file_identities
 from render.system.device import Device
 from render.system.memory import free_memory
@@ -49,16 +49,11 @@ def open_engine(plan: Plan, *, autotune: bool = True) -> Engine:
 
 def gradient_bytes(engine: Engine) -> float:
     """Bytes that a gradient takes with the current tile size; 0 when the picture cannot be tiled."""
-    network, layers = engine.network.network, requested_layers(engine.plan.scene, engine.network.network)
+    network, layers = engine.network.network, requested_layers(engine.plan.scene.spec)
     if not tiles.is_tileable([network.layers[name] for name in layers]):
         return 0
     width, height = (min(side, engine.network.tile_size or side) for side in engine.plan.scene.size)
     return network.bytes_per_pixel(layers) * width * height
-
-
-def requested_layers(scene: Scene, network: Network) -> set[str]:
-    """The layers whose activations the scene's objectives need."""
-    return {objective.layer or network.logits for objective in scene.spec.objectives}
 
 
 def recorded_tile_size(record: object, default: int | None) -> int | None:
@@ -110,7 +105,7 @@ def _tile_size(plan: Plan, network: Network) -> int | None:
         return size
     if size == "off":
         return None
-    layers = requested_layers(plan.scene, network)
+    layers = requested_layers(plan.scene.spec)
     free = free_memory(network.device)
     if network.device.type == "cpu":
         free = min(free, MAX_CPU_MEMORY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
@@ -29,11 +29,12 @@ class LayerProperties(Protocol):
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The names that a scene may use of a network: layers, classes, published weights."""
+    """The names that a scene may use of a network, and whether it has batch norms."""
 
     layers: Mapping[str, LayerProperties]
     classes: Sequence[str]
     weights: Sequence[str]
+    has_norms: bool = False
 
     @cached_property
     def classes_by_key(self) -> Mapping[str, str]:
@@ -88,10 +89,17 @@ Channel = Annotated[int, Field(ge=0)]
 ClassName = Annotated[str | int, PlainValidator(_parse_class), WithJsonSchema({"type": ["string", "integer"]})]
 
 
-class ObjectiveSpec(Section):
-    """An objective: a layer, some of its channels, a class, or the similarity to a guide picture, with a weight."""
+KINDS = {"layer": ("channels", "position", "guide"), "class": (), "statistics": ("depth",)}
+"""The keys of which an objective has one, and those that go with each."""
+DEFAULT_DEPTH = 0.5
+"""Of the batch norms whose statistics count."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["layer"]}, {"required": ["class"]}]})
+
+class ObjectiveSpec(Section):
+    """An objective: a layer, some of its channels, a class, the similarity to a guide picture, or statistics; with a
+    weight."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [kind]} for kind in KINDS]})
 
     layer: str | None = None
     """The layer's name; `render layers NETWORK` lists the blocks, `render layers NETWORK --all` every layer."""
@@ -101,6 +109,11 @@ class ObjectiveSpec(Section):
     """With one channel: the position in the picture, as x and y from the top left; default: every position."""
     classes: Annotated[tuple[ClassName, ...], OneOrMany()] | None = Field(default=None, alias="class")
     """A class, by name or index, instead of a layer, or a list of classes; `render classes` lists them."""
+    statistics: Literal["natural"] | None = None
+    """`natural` instead of a layer: the statistics of photographs, which the batch norms of the network have learned.
+    Its weight is relative to that of the other objectives: 1 is right."""
+    depth: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Which statistics count: those of this fraction of the batch norms, from the first; default: 0.5."""
     guide: ImagePath = Field(default=None, min_length=1)
     """Path of a picture: maximises the similarity of the layer's features to those of the picture."""
     mask: ImagePath = Field(default=None, min_length=1)
@@ -111,20 +124,22 @@ class ObjectiveSpec(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> ObjectiveSpec:
-        if self.layer is None and self.classes is None:
-            raise FieldError("an objective needs a 'layer' or a 'class'")
-        for key in ("channels", "position", "guide") if self.layer is None else ("classes",):
-            if getattr(self, key) is not None:
-                name = _alias(key)
-                other = "layer" if name == "class" else "class"
-                raise FieldError(f"'{name}' cannot be combined with '{other}'", (name,), at_key=True)
+        given = [kind for kind in KINDS if getattr(self, _field(kind)) is not None]
+        if not given:
+            raise FieldError("an objective needs a 'layer', a 'class' or 'statistics'")
+        kind, *others = given
+        misplaced = [key for each in KINDS if each != kind for key in KINDS[each]]
+        for key in (*others, *misplaced):
+            if getattr(self, _field(key)) is not None:
+                raise FieldError(f"'{key}' cannot be combined with '{kind}'", (key,), at_key=True)
         if self.guide is not None and self.channels is not None:
             raise FieldError("a guide is compared on all channels of the layer", ("channels",), at_key=True)
         if self.position is not None and len(self.channels or ()) != 1:
             raise FieldError("a position needs exactly one channel: channels: [17]", ("position",), at_key=True)
         count = len(self.classes or ("",))
         if isinstance(self.weight, tuple) and len(self.weight) != count:
-            target = "1 layer" if self.classes is None else f"{count} class{'' if count == 1 else 'es'}"
+            kind = "class" if self.classes is not None else "layer" if self.layer is not None else "objective"
+            target = f"{count} class{'' if count == 1 else 'es'}" if kind == "class" else f"1 {kind}"
             raise FieldError(f"{len(self.weight)} weights for {target}", ("weight",))
         return self
 
@@ -135,6 +150,8 @@ class ObjectiveSpec(Section):
 
     def resolved(self, network: str, info: ModelInfo) -> ObjectiveSpec:
         """Returns the objective with full class names. Raises FieldError when the network lacks what it names."""
+        if self.statistics is not None and not info.has_norms:
+            raise FieldError(f"{network} has no batch norms, and so no statistics of photographs", ("statistics",))
         if self.layer is not None:
             self._check_layer(self.layer, network, info)
         if self.classes is None:
@@ -155,8 +172,9 @@ class ObjectiveSpec(Section):
             raise FieldError(f"{name} has no positions; remove 'position'", ("position",))
 
 
-def _alias(field: str) -> str:
-    return ObjectiveSpec.model_fields[field].alias or field
+def _field(key: str) -> str:
+    """Returns the name of the field of a key."""
+    return "classes" if key == "class" else key
 
 
 def _class_name(key: str | int, position: int, *, network: str, info: ModelInfo) -> str:

@@ -15,7 +15,7 @@ from render import Options, frames, load
 from render.errors import SceneError, StorageError
 from render.models.network import Network
 from render.pipeline import loop
-from render.pipeline.build import build_objectives, frame_objective
+from render.pipeline.build import CLASS_BALANCE, build_objectives, frame_objective
 from render.pipeline.scene import Scene
 from tests.conftest import engine_of
 from tests.models.zoo import weights_file
@@ -64,6 +64,8 @@ def base(folder: Path, network: Network) -> Tensor:
         "objectives.0={layer: blocks.4, guide: coffee.png}",
         "objectives.0.mask=mask.png",
         "objectives.0={class: banana}",
+        "objectives.0={statistics: natural}",
+        "objectives=[{layer: blocks.4}, {statistics: natural, depth: 0.1}]",
         "objectives.0.weight=-1",
         "dream.transforms.scale=[1, 1.3]",
         "dream.transforms.rotate=20",
@@ -95,6 +97,22 @@ def test_a_morph_has_the_weights_of_its_frame(folder: Path, network: Network) ->
     built = build_objectives(scene, network)
     terms = [[(term.weight, term.layer) for term in frame_objective(built, scene.params(i)).terms] for i in (0, 1, 4)]
     assert terms == [[(1, "classifier")], [(0.75, "classifier"), (0.25, "classifier")], [(1, "classifier")]]
+
+
+def test_the_weight_of_statistics_is_relative_to_that_of_all_others(folder: Path, network: Network) -> None:
+    def weights(*objectives: str, at: int = 0) -> list[float]:
+        written = ", ".join((*objectives, "{statistics: natural, depth: 0.04}"))
+        scene = scene_of(folder, f"objectives=[{written}]", "duration=5")
+        return [term.weight for term in frame_objective(build_objectives(scene, network), scene.params(at)).terms]
+
+    assert weights() == [-1, -1]
+    assert weights("{class: ant}") == [1, -CLASS_BALANCE, -CLASS_BALANCE]
+    assert weights("{class: [ant, bee], weight: [2, -1]}")[2:] == [-3 * CLASS_BALANCE] * 2
+    assert weights("{class: ant, weight: {0: 1, 4: 0}}", at=4) == [-1, -1]
+    one, two = (weights(f"{{layer: blocks.4, weight: {weight}}}") for weight in (1, 2))
+    assert two == pytest.approx([2 * weight for weight in one])
+    deep = weights("{layer: blocks.15}")
+    assert 3 < one[1] / deep[1] < 30  # as the mean squares of the two layers
 
 
 def test_a_mask_covers_the_film_as_a_source_picture_does(folder: Path, network: Network, base: Tensor) -> None:
