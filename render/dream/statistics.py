@@ -2,43 +2,69 @@
 
 With those that a network's batch norms had over its training pictures, a dream keeps the statistics of photographs (the
 prior of DeepInversion, Yin et al. 2020, arXiv:1912.08795, there over batches, here over the positions of one picture).
+With those of a painting, it takes on its style (Li et al. 2017, arXiv:1701.01036).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from render.dream.objectives import Distance, MomentMeasure, Objective, Term
+from render.dream.objectives import Distance, MomentMeasure, Objective, Term, moments
 
-MIN_RELATIVE_DEVIATION = 1e-2
-"""Deviations, relative to the mean, below which a channel is ignored: it is constant, as far as float32 can tell."""
+MIN_RELATIVE_SCALE = 1e-2
+"""Scales, relative to the mean, below which a channel is ignored: it is constant, as far as float32 can tell."""
 VARIANCE_FLOOR = 1e-4
 """Added to a squared relative deviation, so that a constant channel has a gradient."""
 
 
-def statistics(targets: Iterable[tuple[str, Tensor]]) -> Objective:
-    """Returns minus the distance of layers to their targets, each 2xC: mean and standard deviation of each channel.
+class ChannelTarget(NamedTuple):
+    """Mean and standard deviation of each channel of a layer, and the scale of differences from them: C values each."""
 
-    R = Σ_layers mean_c ((m - μ)/σ)² + mean_c (s/σ - 1)², with m and s over the positions of the picture.
+    mean: Tensor
+    deviation: Tensor
+    scale: Tensor
+
+    @classmethod
+    def natural(cls, statistics: Tensor) -> ChannelTarget:
+        """Returns the target of a batch norm's own statistics, 2xC: differences count relative to its deviations."""
+        mean, deviation = statistics
+        return cls(mean, deviation, deviation)
+
+    @classmethod
+    def of(cls, activation: Tensor) -> ChannelTarget:
+        """Returns the target of a picture's activation.
+
+        Differences count relative to its deviations, where these are not much smaller than those of other channels.
+        """
+        mean, square = moments(activation)
+        variance = (square - mean.square()).clamp_min(0)
+        return cls(mean, variance.sqrt(), ((variance + variance.mean()) / 2).sqrt())
+
+
+def statistics(targets: Mapping[str, ChannelTarget]) -> Objective:
+    """Returns minus the distance of layers, by name, to their targets.
+
+    R = Σ_layers mean_c ((m - μ)/a)² + mean_c ((s - σ)/a)², with m and s over the positions of the picture, and a the
+    scale of the target.
     """
-    return Objective(tuple(Term(-1.0, layer, MomentMeasure(_distance(target))) for layer, target in targets))
+    terms = (Term(-1.0, layer, MomentMeasure(_distance(target))) for layer, target in targets.items())
+    return Objective(tuple(terms))
 
 
-def _distance(target: Tensor) -> Distance:
-    mean, deviation = target.double()
-    is_used = deviation > MIN_RELATIVE_DEVIATION * mean.abs()
-    share = is_used.float() / is_used.sum().clamp_min(1)
-    mean, deviation = target
-    deviation = torch.where(is_used, deviation, 1)
+def _distance(target: ChannelTarget) -> Distance:
+    is_used = target.scale > MIN_RELATIVE_SCALE * target.mean.abs()
+    share = is_used / is_used.sum().clamp_min(1)
+    scale = torch.where(is_used, target.scale, 1)
 
     def distance(moments: Tensor) -> Tensor:
-        first, second = moments
-        variance = (second - first.square()) / deviation.square()
-        shift = (first - mean) / deviation
-        spread = (variance.clamp_min(0) + VARIANCE_FLOOR).sqrt() - 1
+        mean, square = moments
+        variance = (square - mean.square()) / scale.square()
+        shift = (mean - target.mean) / scale
+        spread = (variance.clamp_min(0) + VARIANCE_FLOOR).sqrt() - target.deviation / scale
         total: Tensor = (share * (shift.square() + spread.square())).sum()
         return total
 

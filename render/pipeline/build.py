@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from render.dream import gradients, objectives
 from render.dream.ascent import AscentSettings
 from render.dream.gradients import Conditioner
 from render.dream.objectives import Objective, mean_square
-from render.dream.statistics import statistics
+from render.dream.statistics import ChannelTarget, statistics
 from render.dream.transforms import TransformRange
 from render.media.image import load_fitted, load_mask
 from render.media.noise import noise
@@ -36,7 +37,7 @@ REFERENCE_SIDE = 224
 
 @dataclass(frozen=True)
 class BuiltObjective:
-    """An objective of weight one, of which natural statistics are `balance` times; None for natural statistics."""
+    """An objective of weight one, and how strong statistics are beside it; None for statistics."""
 
     objective: Objective
     balance: float | None
@@ -50,7 +51,7 @@ def build_objectives(scene: Scene, network: Network) -> list[BuiltObjective]:
     """
     files = {scene.paths[keys] for keys in scene.paths if keys[0] == "objectives" and keys[-1] == "mask"}
     masks = {file: load_mask(file, scene.size).to(network.device) for file in sorted(files)}
-    has_statistics = any(spec.statistics is not None for spec in scene.spec.objectives)
+    has_statistics = any(spec.statistics or spec.style for spec in scene.spec.objectives)
     built: list[BuiltObjective] = []
     for i, spec in enumerate(scene.spec.objectives):
         mask = scene.paths.get(("objectives", i, "mask"))
@@ -64,7 +65,7 @@ def build_objectives(scene: Scene, network: Network) -> list[BuiltObjective]:
 def frame_objective(built: Sequence[BuiltObjective], params: FrameParams) -> Objective:
     """Weighs the objectives as a frame's parameters say, and adds them up.
 
-    The weight of natural statistics is relative to the sum of all others, whatever their units are.
+    The weight of statistics and styles is relative to the sum of all others, whatever their units are.
     """
     weighted = list(zip(chain.from_iterable(params.weights), built, strict=True))
     balance = sum(abs(weight) * part.balance for weight, part in weighted if part.balance is not None) or 1.0
@@ -75,14 +76,16 @@ def frame_objective(built: Sequence[BuiltObjective], params: FrameParams) -> Obj
 
 
 def _balance(spec: ObjectiveSpec, network: Network) -> float | None:
-    """The strength at which natural statistics balance an objective of weight one; None for the statistics."""
-    if spec.statistics is not None:
+    """The strength at which statistics balance an objective of weight one; None for statistics."""
+    if spec.statistics is not None or spec.style is not None:
         return None
     if spec.layer is None:
         return CLASS_BALANCE
     side = layer_map(network.name).input_side or REFERENCE_SIDE
     reference = noise((side, side), grain=64, contrast=0.2, color=1, seed=0)
-    return LAYER_BALANCE * float(mean_square(_features(reference.to(network.device), spec.layer, network=network)))
+    with torch.no_grad():
+        activation = network.activations(reference.to(network.device), [spec.layer])[spec.layer]
+    return LAYER_BALANCE * float(mean_square(activation))
 
 
 def ascent_settings(spec: SceneSpec, params: FrameParams) -> AscentSettings:
@@ -115,15 +118,18 @@ def conditioner(gradient: Gradient) -> Conditioner:
 
 def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network) -> list[Objective]:
     """The objectives of one entry of the scene: one for its layers, or one for each of its classes."""
+    layers = objective_layers(spec, scene.spec.network)
     if spec.statistics is not None:
-        layers = objective_layers(spec, scene.spec.network)
-        return [statistics((layer, network.norm_statistics(layer)) for layer in layers)]
+        return [statistics({layer: ChannelTarget.natural(network.norm_statistics(layer)) for layer in layers})]
+    style = scene.paths.get(("objectives", index, "style"))
+    if style is not None:
+        activations = _activations(style, layers, scene=scene, network=network)
+        return [statistics({layer: ChannelTarget.of(activations[layer]) for layer in layers})]
     if spec.layer is None:
         return [objectives.class_logit(network.logits, network.classes.index(str(name))) for name in spec.classes or ()]
     guide = scene.paths.get(("objectives", index, "guide"))
     if guide is not None:
-        picture = load_fitted(guide, scene.reference_side).to(network.device)
-        return [objectives.guide(spec.layer, _features(picture, spec.layer, network=network))]
+        return [objectives.guide(spec.layer, _activations(guide, layers, scene=scene, network=network)[spec.layer])]
     if spec.channels is None:
         return [objectives.layer(spec.layer)]
     if spec.position is None:
@@ -132,7 +138,8 @@ def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network
     return [objectives.position(spec.layer, spec.channels[0], point=spec.position, receptive_field=receptive_field)]
 
 
-def _features(picture: Tensor, layer: str, *, network: Network) -> Tensor:
-    """The layer's activation for a picture (1x3xHxW)."""
+def _activations(file: Path, layers: Collection[str], *, scene: Scene, network: Network) -> dict[str, Tensor]:
+    """The activations of layers for a whole picture, at most as large as the film before `--scale`."""
+    picture = load_fitted(file, scene.reference_side).to(network.device)
     with torch.no_grad():
-        return network.activations(picture, [layer])[layer]
+        return network.activations(picture, layers)

@@ -52,10 +52,13 @@ def requested_layers(spec: SceneSpec) -> set[str]:
 def objective_layers(objective: ObjectiveSpec, network: NetworkSpec) -> tuple[str, ...]:
     """Returns the layers whose activations an objective needs."""
     layers = layer_map(network.name, network.weights)
-    if objective.statistics is not None:
-        depth = DEFAULT_DEPTH if objective.depth is None else objective.depth
-        return layers.norms[: math.ceil(depth * len(layers.norms))]
-    return (objective.layer or layers.logits,)
+    if objective.layers is not None:
+        return objective.layers
+    if objective.statistics is None and objective.style is None:
+        return (objective.layer or layers.logits,)
+    names = layers.norms or layers.blocks
+    depth = DEFAULT_DEPTH if objective.depth is None else objective.depth
+    return names[: math.ceil(depth * len(names))]
 
 
 def unsupported_octave(spec: SceneSpec, size: tuple[int, int]) -> str | None:
@@ -80,9 +83,9 @@ def unsupported_octave(spec: SceneSpec, size: tuple[int, int]) -> str | None:
     return f"{name} cannot see a picture of {unsupported[1]}x{unsupported[0]}{octave}; it was trained on {side}x{side}"
 
 
-def unsupported_guide(network: NetworkSpec, layer: str, size: tuple[int, int]) -> str | None:
-    """Says that a network cannot see a guide of (width, height) as far as a layer; None when it can."""
-    width, height = size
-    if first_unsupported_size(network.name, network.weights, layers={layer}, sizes=[(height, width)]) is None:
+def unsupported_picture(network: NetworkSpec, objective: ObjectiveSpec, size: tuple[int, int]) -> str | None:
+    """Says that a network cannot see the guide or style of an objective, of (width, height); None when it can."""
+    (width, height), layers = size, objective_layers(objective, network)
+    if first_unsupported_size(network.name, network.weights, layers=set(layers), sizes=[(height, width)]) is None:
         return None
-    return f"{network.name} cannot see this guide as far as {layer}, at {width}x{height} pixels"
+    return f"{network.name} cannot see this picture as far as {layers[-1]}, at {width}x{height} pixels"

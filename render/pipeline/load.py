@@ -13,7 +13,7 @@ from render.errors import SceneError, StorageError, UsageError
 from render.media import audio, clip, ffmpeg, image
 from render.media.tracks import TrackError
 from render.pipeline import embedded
-from render.pipeline.catalogue import MODELS, unsupported_guide, unsupported_octave
+from render.pipeline.catalogue import MODELS, unsupported_octave, unsupported_picture
 from render.pipeline.scene import Scene, complete
 from render.pipeline.sources import file_identities
 from render.pipeline.warnings import find_warnings
@@ -134,14 +134,14 @@ def _check_clip_audio(scene: Scene, written: Document) -> None:
 
 
 def _check_network(scene: Scene, written: Document) -> None:
-    """Raises SceneError when the network cannot see an octave, or a guide at the size it is looked at."""
+    """Raises SceneError when the network cannot see an octave, or a guide or style at the size it is looked at."""
     if message := unsupported_octave(scene.spec, scene.size):
         hint = "dream.octaves: 1 leaves only the picture itself"
         raise SceneError([written.problem(f"{message}; {hint}", ("size",))])
     for i, objective in enumerate(scene.spec.objectives):
-        keys = ("objectives", i, "guide")
-        if objective.layer is None or keys not in scene.paths:
-            continue
-        size = image.fitted_size(scene.paths[keys], scene.reference_side)
-        if message := unsupported_guide(scene.spec.network, objective.layer, size):
-            raise SceneError([written.problem(message, keys)])
+        for key in ("guide", "style"):
+            keys = ("objectives", i, key)
+            if keys in scene.paths:
+                size = image.fitted_size(scene.paths[keys], scene.reference_side)
+                if message := unsupported_picture(scene.spec.network, objective, size):
+                    raise SceneError([written.problem(message, keys)])

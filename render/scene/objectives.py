@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from render.scene.field_errors import FieldError
+from render.scene.field_errors import FieldError, Loc
 from render.scene.fields import FileField, ImagePath, Named, OneOrMany, Section, UnitFloat, Weight, track_field
 from render.scene.tracks import Track
 from render.text import did_you_mean, quote
@@ -89,15 +89,20 @@ Channel = Annotated[int, Field(ge=0)]
 ClassName = Annotated[str | int, PlainValidator(_parse_class), WithJsonSchema({"type": ["string", "integer"]})]
 
 
-KINDS = {"layer": ("channels", "position", "guide"), "class": (), "statistics": ("depth",)}
+KINDS = {
+    "layer": ("channels", "position", "guide"),
+    "class": (),
+    "statistics": ("depth",),
+    "style": ("depth", "layers"),
+}
 """The keys of which an objective has one, and those that go with each."""
 DEFAULT_DEPTH = 0.5
-"""Of the batch norms whose statistics count."""
+"""Of the layers whose statistics count."""
 
 
 class ObjectiveSpec(Section):
-    """An objective: a layer, some of its channels, a class, the similarity to a guide picture, or statistics; with a
-    weight."""
+    """An objective: a layer, some of its channels, a class, the similarity to a guide picture, the statistics of
+    photographs, or the style of a picture; with a weight."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [kind]} for kind in KINDS]})
 
@@ -113,7 +118,12 @@ class ObjectiveSpec(Section):
     """`natural` instead of a layer: the statistics of photographs, which the batch norms of the network have learned.
     Its weight is relative to that of the other objectives: 1 is right."""
     depth: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Which statistics count: those of this fraction of the batch norms, from the first; default: 0.5."""
+    """With `statistics` or `style`: which layers count, as a fraction of the batch norms (in a network without any, of
+    the blocks), from the first; default: 0.5."""
+    style: ImagePath = Field(default=None, min_length=1)
+    """Path of a picture instead of a layer: takes on its style. The weight is relative, as that of `statistics`."""
+    layers: Annotated[tuple[str, ...], OneOrMany()] | None = None
+    """With `style`: the layers whose statistics are those of the picture, instead of `depth`."""
     guide: ImagePath = Field(default=None, min_length=1)
     """Path of a picture: maximises the similarity of the layer's features to those of the picture."""
     mask: ImagePath = Field(default=None, min_length=1)
@@ -126,19 +136,19 @@ class ObjectiveSpec(Section):
     def _is_consistent(self) -> ObjectiveSpec:
         given = [kind for kind in KINDS if getattr(self, _field(kind)) is not None]
         if not given:
-            raise FieldError("an objective needs a 'layer', a 'class' or 'statistics'")
+            raise FieldError("an objective needs a 'layer', a 'class', 'statistics' or a 'style'")
         kind, *others = given
-        misplaced = [key for each in KINDS if each != kind for key in KINDS[each]]
-        for key in (*others, *misplaced):
+        for key in (*others, *(key for keys in KINDS.values() for key in keys if key not in KINDS[kind])):
             if getattr(self, _field(key)) is not None:
                 raise FieldError(f"'{key}' cannot be combined with '{kind}'", (key,), at_key=True)
+        if self.layers is not None and self.depth is not None:
+            raise FieldError("'depth' cannot be combined with 'layers'", ("depth",), at_key=True)
         if self.guide is not None and self.channels is not None:
             raise FieldError("a guide is compared on all channels of the layer", ("channels",), at_key=True)
         if self.position is not None and len(self.channels or ()) != 1:
             raise FieldError("a position needs exactly one channel: channels: [17]", ("position",), at_key=True)
         count = len(self.classes or ("",))
         if isinstance(self.weight, tuple) and len(self.weight) != count:
-            kind = "class" if self.classes is not None else "layer" if self.layer is not None else "objective"
             target = f"{count} class{'' if count == 1 else 'es'}" if kind == "class" else f"1 {kind}"
             raise FieldError(f"{len(self.weight)} weights for {target}", ("weight",))
         return self
@@ -153,17 +163,19 @@ class ObjectiveSpec(Section):
         if self.statistics is not None and not info.has_norms:
             raise FieldError(f"{network} has no batch norms, and so no statistics of photographs", ("statistics",))
         if self.layer is not None:
-            self._check_layer(self.layer, network, info)
+            self._check_layer(self.layer, ("layer",), network=network, info=info)
+        for i, name in enumerate(self.layers or ()):
+            self._check_layer(name, ("layers", i), network=network, info=info)
         if self.classes is None:
             return self
         names = tuple(_class_name(each, i, network=network, info=info) for i, each in enumerate(self.classes))
         return self.model_copy(update={"classes": names})
 
-    def _check_layer(self, name: str, network: str, info: ModelInfo) -> None:
+    def _check_layer(self, name: str, position: Loc, *, network: str, info: ModelInfo) -> None:
         layer = info.layers.get(name)
         if layer is None:
             hint = did_you_mean(name, info.layers, f"`render layers {network} --all` lists them")
-            raise FieldError(f"{network} has no layer {quote(name)}{hint}", ("layer",))
+            raise FieldError(f"{network} has no layer {quote(name)}{hint}", position)
         for i, channel in enumerate(self.channels or ()):
             if channel >= layer.channels:
                 reason = f"{name} has {layer.channels} channels, from 0 to {layer.channels - 1}"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from render.dream.objectives import Objective, Region, moments
-from render.dream.statistics import statistics
+from render.dream.statistics import ChannelTarget, statistics
 from render.dream.tiled import TiledNetwork
 from render.dream.transforms import Transform
 from render.models.network import Network
@@ -21,7 +21,12 @@ IDENTITY = Transform((8, 8))
 
 
 def natural(network: Network, norms: tuple[str, ...]) -> Objective:
-    return statistics((name, network.norm_statistics(name)) for name in norms)
+    return statistics({name: ChannelTarget.natural(network.norm_statistics(name)) for name in norms})
+
+
+def held_to(target: Tensor) -> Objective:
+    """The objective whose layer `a` is held to a target, 2xC."""
+    return statistics({"a": ChannelTarget.natural(target)})
 
 
 def value(objective: Objective, activations: dict[str, Tensor]) -> Tensor:
@@ -33,7 +38,7 @@ def test_the_distance_is_that_of_the_paper() -> None:
     target = torch.rand(2, 5, dtype=torch.float64) + 0.5
     variance, mean = torch.var_mean(activation, (0, 2, 3), correction=0)
     expected = ((mean - target[0]) / target[1]).square().mean() + (variance.sqrt() / target[1] - 1).square().mean()
-    assert float(value(statistics([("a", target)]), {"a": activation})) == pytest.approx(-float(expected), rel=1e-3)
+    assert float(value(held_to(target), {"a": activation})) == pytest.approx(-float(expected), rel=1e-3)
 
 
 def test_moments_have_the_gradient_of_what_they_are() -> None:
@@ -44,14 +49,14 @@ def test_moments_have_the_gradient_of_what_they_are() -> None:
 
 def test_a_constant_channel_of_the_target_is_ignored() -> None:
     activation = torch.randn(1, 2, 8, 8)
-    one = value(statistics([("a", torch.tensor([[0.0], [1.0]]))]), {"a": activation[:, :1]})
-    both = value(statistics([("a", torch.tensor([[0.0, 5.0], [1.0, 1e-9]]))]), {"a": activation})
+    one = value(held_to(torch.tensor([[0.0], [1.0]])), {"a": activation[:, :1]})
+    both = value(held_to(torch.tensor([[0.0, 5.0], [1.0, 1e-9]])), {"a": activation})
     torch.testing.assert_close(both, one)
 
 
 def test_a_constant_picture_has_a_finite_gradient() -> None:
     activation = torch.full((1, 2, 8, 8), 0.5, requires_grad=True)
-    (gradient,) = torch.autograd.grad(value(statistics([("a", torch.ones(2, 2))]), {"a": activation}), activation)
+    (gradient,) = torch.autograd.grad(value(held_to(torch.ones(2, 2)), {"a": activation}), activation)
     assert gradient.isfinite().all()
     assert gradient.abs().max() > 0
 
@@ -99,7 +104,7 @@ def test_a_picture_is_measured_in_both_precisions(dtype: torch.dtype, network: N
 
 def test_a_part_has_its_share_of_value_and_gradient() -> None:
     target, activation = torch.rand(2, 3) + 0.5, torch.randn(1, 3, 8, 8, requires_grad=True)
-    objective = statistics([("a", target)])
+    objective = held_to(target)
     whole = value(objective, {"a": activation})
     (expected,) = torch.autograd.grad(whole, activation)
     parts = objective.at({"a": moments(activation)})
@@ -123,3 +128,22 @@ def test_statistics_in_tiles_with_a_layer_and_a_mask_have_gradients_of_the_whole
     torch.testing.assert_close(tiled[1], whole[1], rtol=1e-3, atol=0)
     for actual, expected in zip(tiled[0], whole[0], strict=True):
         assert float((actual - expected).norm() / expected.norm()) < 1e-3
+
+
+def test_a_style_is_the_statistics_of_its_picture(network: Network) -> None:
+    layers = ["stem.norm", "blocks.3"]
+    painting, photo = photo_tensor("immunohistochemistry", 96, 96), photo_tensor("coffee", 112, 80)
+    with torch.no_grad():
+        of_painting, of_photo = (network.activations(each, layers) for each in (painting, photo))
+    objective = statistics({layer: ChannelTarget.of(of_painting[layer]) for layer in layers})
+    assert float(value(objective, of_painting)) == pytest.approx(0, abs=1e-3)
+    moved = {layer: activation.roll((5, 3), (2, 3)).flip(3) for layer, activation in of_painting.items()}
+    assert float(value(objective, moved)) == pytest.approx(0, abs=1e-3)
+    assert float(value(objective, of_photo)) < -0.2
+
+
+def test_a_channel_that_is_silent_in_a_style_has_the_scale_of_the_others() -> None:
+    activation = torch.cat([torch.zeros(1, 1, 8, 8), torch.randn(1, 1, 8, 8)], 1)
+    target = ChannelTarget.of(activation)
+    assert target.deviation[0] == 0
+    assert float(target.scale[0]) == pytest.approx(0.5 * float(target.deviation[1]))

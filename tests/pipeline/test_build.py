@@ -66,6 +66,8 @@ def base(folder: Path, network: Network) -> Tensor:
         "objectives.0={class: banana}",
         "objectives.0={statistics: natural}",
         "objectives=[{layer: blocks.4}, {statistics: natural, depth: 0.1}]",
+        "objectives.0={style: coffee.png}",
+        "objectives.0={style: coffee.png, layers: [blocks.2, blocks.5]}",
         "objectives.0.weight=-1",
         "dream.transforms.scale=[1, 1.3]",
         "dream.transforms.rotate=20",
@@ -175,7 +177,9 @@ def test_a_guide_that_the_network_cannot_see_is_an_error(folder: Path) -> None:
         "objectives: [{layer: blocks.4}]", f"{network}\nobjectives: [{{layer: features.12, guide: line.png}}]"
     )
     (folder / "scene.yaml").write_text(text)
-    with pytest.raises(SceneError, match=r"squeezenet1_1 cannot see this guide as far as features.12, at 90x2 pixels"):
+    with pytest.raises(
+        SceneError, match=r"squeezenet1_1 cannot see this picture as far as features.12, at 90x2 pixels"
+    ):
         scene_of(folder)
 
 
