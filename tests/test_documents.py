@@ -86,7 +86,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the documents name."""
     folder = tmp_path_factory.mktemp("samples")
     photos = Path(skimage.__file__).parent / "data"
-    for name in ("me.jpg", "clouds.jpg", "flowers.jpg", "flowers.png"):
+    for name in ("me.jpg", "clouds.jpg", "flowers.jpg", "flowers.png", "painting.jpg", "mosaic.jpg"):
         shutil.copy(photos / "rocket.jpg", folder / name)
     cv2.imwrite(str(folder / "sky.png"), np.full((40, 60), 255, np.uint8))
     write_clip(folder / "clip.mp4", np.full((75, 48, 64, 3), 90, np.uint8), fps="1")
