@@ -88,7 +88,15 @@ def dream(
     )
     for index, (size, steps) in enumerate(octaves):
         masks = [None if mask is None else _resize(mask, size) for mask, _ in by_mask]
-        octave = Octave(index, size, steps, objectives=objectives, masks=masks, coverage=objective.coverage(size))
+        source = None if objective.source is None else _resize(objective.source, size)
+        octave = Octave(
+            index,
+            size,
+            steps,
+            objectives=[masked if source is None else masked.of_source(source) for masked in objectives],
+            masks=masks,
+            coverage=objective.coverage(size),
+        )
         base = _resize(image, size)
         x = base + _inside(masks, _resize(detail, size))
         _ascend(x, network, octave=octave, settings=settings, seed=seed, on_step=on_step)

@@ -90,10 +90,26 @@ class MomentMeasure:
 
 
 @dataclass(frozen=True)
+class FeatureMeasure:
+    """Minus the mean squared difference from the features of the source, relative to `scale`."""
+
+    scale: float
+
+    def __call__(self, activation: Tensor, region: Region) -> Tensor:
+        """Returns 0: without a source nothing differs from it."""
+        return 0.0 * mean_square(activation)
+
+    def given(self, features: Tensor) -> Measure:
+        """Returns the measure of a part of a picture whose source has these features there."""
+        return lambda activation, region: mean_square(activation - features) / -self.scale
+
+
+@dataclass(frozen=True)
 class Term:
     """A weight times a measure of one layer's activation, and the mask of the pixels that it may change.
 
-    `mask` is 1x1xHxW in [0, 1], None for the whole picture. `receptive_field` is the side, in pixels, of the part that
+    `mask` is 1x1xHxW in [0, 1], None for the whole picture. `source` is the picture, 1x3xHxW, whose features a
+    FeatureMeasure compares. `receptive_field` is the side, in pixels, of the part that
     a local measure depends on, None when that is the whole picture.
     """
 
@@ -101,6 +117,7 @@ class Term:
     layer: str
     measure: Measure
     mask: Tensor | None = None
+    source: Tensor | None = None
     receptive_field: int | None = None
 
     def value(self, activation: Tensor, transform: Transform, *, region: Region | None) -> Tensor:
@@ -112,6 +129,22 @@ class Term:
             return self.weight * self.measure(activation, Region.whole(activation, transform))
         fraction = 1.0 if self.receptive_field is not None else region.fraction
         return self.weight * fraction * self.measure(activation, region)
+
+    def at(self, whole: Mapping[str, Tensor]) -> Term:
+        """See Objective.at."""
+        measure = self.measure
+        return replace(self, measure=measure.at(whole[self.layer])) if isinstance(measure, MomentMeasure) else self
+
+    def of_source(self, picture: Tensor) -> Term:
+        """See Objective.of_source."""
+        return replace(self, source=picture) if isinstance(self.measure, FeatureMeasure) else self
+
+    def given(self, features: Mapping[str, Tensor]) -> Term:
+        """See Objective.given."""
+        measure = self.measure
+        if self.source is None or not isinstance(measure, FeatureMeasure):
+            return self
+        return replace(self, measure=measure.given(features[self.layer]))
 
 
 @dataclass(frozen=True)
@@ -161,14 +194,30 @@ class Objective:
 
     def at(self, whole: Mapping[str, Tensor]) -> Objective:
         """Returns the objective for parts of a picture whose moments, by layer, are `whole`."""
-        return Objective(
-            tuple(
-                replace(term, measure=term.measure.at(whole[term.layer]))
-                if isinstance(term.measure, MomentMeasure)
-                else term
-                for term in self.terms
-            )
-        )
+        return Objective(tuple(term.at(whole) for term in self.terms))
+
+    @property
+    def source(self) -> Tensor | None:
+        """The picture whose features are compared, None when none are."""
+        return next((term.source for term in self.terms if term.source is not None), None)
+
+    @property
+    def source_layers(self) -> frozenset[str]:
+        """The layers whose features are compared with those of the source."""
+        return frozenset(term.layer for term in self.terms if term.source is not None)
+
+    @property
+    def compares_source(self) -> bool:
+        """Whether it needs a source."""
+        return any(isinstance(term.measure, FeatureMeasure) for term in self.terms)
+
+    def of_source(self, picture: Tensor) -> Objective:
+        """Returns the objective for a dream whose source is a picture, 1x3xHxW."""
+        return Objective(tuple(term.of_source(picture) for term in self.terms))
+
+    def given(self, features: Mapping[str, Tensor]) -> Objective:
+        """Returns the objective for a part of a picture whose source has these features, by layer."""
+        return Objective(tuple(term.given(features) for term in self.terms))
 
     def masked(self, mask: Tensor) -> Objective:
         """Returns the same objective, which changes the picture only where the mask (1x1xHxW) is not black."""
@@ -265,6 +314,11 @@ class _Moments(torch.autograd.Function):
         shape = (1, -1, *[1] * (activation.dim() - 2))
         offset, slope = (gradient / positions).to(activation.dtype)
         return torch.addcmul(offset.view(shape), activation, 2 * slope.view(shape))
+
+
+def content(name: str, *, scale: float) -> Objective:
+    """Returns minus the distance of a layer's features from those of the source, in units of `scale`, a mean square."""
+    return Objective((Term(1.0, name, FeatureMeasure(scale)),))
 
 
 def mean_square(activation: Tensor) -> Tensor:

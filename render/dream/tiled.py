@@ -106,6 +106,7 @@ class TiledNetwork:
         strides: Mapping[str, int],
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Returns gradient and value of each objective at the positions of the tile, for the layers in `strides`."""
+        objectives = self._given_source(tile, objectives, transform=transform, strides=strides)
         window = tile.crop(x).detach().requires_grad_(True)
         names = {name for objective in objectives for name in objective.layers}
         regions: dict[str, Region] = {}
@@ -117,6 +118,20 @@ class TiledNetwork:
         last = len(values) - 1
         gradients = [torch.autograd.grad(value, window, retain_graph=i < last)[0] for i, value in enumerate(values)]
         return gradients, [value.detach() for value in values]
+
+    def _given_source(
+        self, tile: Tile, objectives: Sequence[Objective], *, transform: Transform, strides: Mapping[str, int]
+    ) -> Sequence[Objective]:
+        """Returns the objectives with the features of their source in the tile, where they compare any."""
+        source = next((objective.source for objective in objectives if objective.source is not None), None)
+        if source is None:
+            return objectives
+        names = frozenset[str]().union(*(objective.source_layers for objective in objectives))
+        with torch.no_grad():
+            features = self.network.activations(tile.crop(transform.apply(source)), names)
+        for name in names & strides.keys():
+            features[name], _ = tile.region(features[name], strides[name], transform=transform)
+        return [objective.given(features) for objective in objectives]
 
 
 def _sum(values: Sequence[Tensor]) -> Tensor:

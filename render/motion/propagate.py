@@ -86,6 +86,9 @@ class Propagator(Protocol[IntervalT]):
     def propagate(self, canvas: Tensor, interval: IntervalT, *, persistence: float) -> Tensor:
         """Returns what the interval's dreamed frame is dreamed from; `canvas` is the dreamed frame before it."""
 
+    def source(self, interval: ShotStart | IntervalT) -> Tensor:
+        """Returns the picture of the interval's dreamed frame as it is without any dream."""
+
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: IntervalT, position: int) -> Tensor:
         """Returns the interval's frame at `position`, between the dreamed frames `earlier` and `later`."""
 
@@ -111,6 +114,10 @@ class StillPropagator:
     def propagate(self, canvas: Tensor, interval: StillInterval, *, persistence: float) -> Tensor:
         """See Propagator; everything persists."""
         return self.path.warp(canvas, interval.frames[0] - 1, interval.index)
+
+    def source(self, interval: ShotStart | StillInterval) -> Tensor:
+        """See Propagator; the initial picture, moved at once."""
+        return self.path.warp(self.initial(), 0, interval.index)
 
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: StillInterval, position: int) -> Tensor:
         """See Propagator."""
@@ -153,6 +160,10 @@ class FootagePropagator:
         share = persistence * torch.from_numpy(motion.confidence).to(picture.device)
         layer = warp_by_motion(dream_layer(canvas, interval.source, self.mode), motion)
         return composite(picture, layer, share=share, mode=self.mode)
+
+    def source(self, interval: ShotStart | FootageInterval) -> Tensor:
+        """See Propagator; the clip's frame."""
+        return interval.picture if isinstance(interval, ShotStart) else interval.clip_frames[-1].picture
 
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: FootageInterval, position: int) -> Tensor:
         """See Propagator."""

@@ -31,6 +31,8 @@ CLASS_BALANCE = 3.75
 """Strength of natural statistics beside a class of weight one."""
 LAYER_BALANCE = 0.6
 """The same beside a layer whose mean square is one for the reference picture."""
+CONTENT_STRENGTH = 4.0
+"""Strength of content beside a style, both of weight one."""
 REFERENCE_SIDE = 224
 """Pixels of the reference picture, noise."""
 
@@ -51,7 +53,7 @@ def build_objectives(scene: Scene, network: Network) -> list[BuiltObjective]:
     """
     files = {scene.paths[keys] for keys in scene.paths if keys[0] == "objectives" and keys[-1] == "mask"}
     masks = {file: load_mask(file, scene.size).to(network.device) for file in sorted(files)}
-    has_statistics = any(spec.statistics or spec.style for spec in scene.spec.objectives)
+    has_statistics = any(spec.is_relative for spec in scene.spec.objectives)
     built: list[BuiltObjective] = []
     for i, spec in enumerate(scene.spec.objectives):
         mask = scene.paths.get(("objectives", i, "mask"))
@@ -77,15 +79,19 @@ def frame_objective(built: Sequence[BuiltObjective], params: FrameParams) -> Obj
 
 def _balance(spec: ObjectiveSpec, network: Network) -> float | None:
     """The strength at which statistics balance an objective of weight one; None for statistics."""
-    if spec.statistics is not None or spec.style is not None:
+    if spec.is_relative:
         return None
     if spec.layer is None:
         return CLASS_BALANCE
+    return LAYER_BALANCE * _natural_mean_square(spec.layer, network)
+
+
+def _natural_mean_square(layer: str, network: Network) -> float:
+    """The mean square of a layer's activation for a picture of noise: the unit in which layers are compared."""
     side = layer_map(network.name).input_side or REFERENCE_SIDE
-    reference = noise((side, side), grain=64, contrast=0.2, color=1, seed=0)
+    reference = noise((side, side), grain=64, contrast=0.2, color=1, seed=0).to(network.device)
     with torch.no_grad():
-        activation = network.activations(reference.to(network.device), [spec.layer])[spec.layer]
-    return LAYER_BALANCE * float(mean_square(activation))
+        return float(mean_square(network.activations(reference, [layer])[layer]))
 
 
 def ascent_settings(spec: SceneSpec, params: FrameParams) -> AscentSettings:
@@ -125,6 +131,8 @@ def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network
     if style is not None:
         activations = _activations(style, layers, scene=scene, network=network)
         return [statistics({layer: ChannelTarget.of(activations[layer]) for layer in layers})]
+    if spec.content is not None:
+        return [objectives.content(layers[0], scale=_natural_mean_square(layers[0], network) / CONTENT_STRENGTH)]
     if spec.layer is None:
         return [objectives.class_logit(network.logits, network.classes.index(str(name))) for name in spec.classes or ()]
     guide = scene.paths.get(("objectives", index, "guide"))

@@ -67,12 +67,15 @@ def dreamed(
             initial = grade(
                 source.propagate(canvas, interval, persistence=params.persistence), **params.grade._asdict()
             )
+        objective = frame_objective(objectives, params)
+        if objective.compares_source:
+            objective = objective.of_source(source.source(interval))
         earlier, canvas = (
             canvas,
             dream(
                 initial,
                 engine.network,
-                objective=frame_objective(objectives, params),
+                objective=objective,
                 settings=ascent_settings(scene.spec, params),
                 seed=(scene.spec.seed, interval.index),
                 on_step=on_step,

@@ -94,6 +94,7 @@ KINDS = {
     "class": (),
     "statistics": ("depth",),
     "style": ("depth", "layers"),
+    "content": ("layer",),
 }
 """The keys of which an objective has one, and those that go with each."""
 DEFAULT_DEPTH = 0.5
@@ -126,6 +127,9 @@ class ObjectiveSpec(Section):
     """With `style`: the layers whose statistics are those of the picture, instead of `depth`."""
     guide: ImagePath = Field(default=None, min_length=1)
     """Path of a picture: maximises the similarity of the layer's features to those of the picture."""
+    content: Literal["source"] | None = None
+    """`source`: holds the features of the source at `layer`, so that it stays legible. The weight is relative, as that
+    of `statistics`."""
     mask: ImagePath = Field(default=None, min_length=1)
     """Path of a picture: restricts the objective to where the picture is white."""
     weight: Weight = track_field(1.0)
@@ -136,11 +140,14 @@ class ObjectiveSpec(Section):
     def _is_consistent(self) -> ObjectiveSpec:
         given = [kind for kind in KINDS if getattr(self, _field(kind)) is not None]
         if not given:
-            raise FieldError("an objective needs a 'layer', a 'class', 'statistics' or a 'style'")
-        kind, *others = given
-        for key in (*others, *(key for keys in KINDS.values() for key in keys if key not in KINDS[kind])):
+            raise FieldError("an objective needs a 'layer', a 'class', 'statistics', a 'style' or 'content'")
+        kind, *others = given if self.content is None else ["content", *(kind for kind in given if kind != "content")]
+        misplaced = {*others, *(key for keys in KINDS.values() for key in keys)} - {kind, *KINDS[kind]}
+        for key in sorted(misplaced):
             if getattr(self, _field(key)) is not None:
                 raise FieldError(f"'{key}' cannot be combined with '{kind}'", (key,), at_key=True)
+        if self.content is not None and self.layer is None:
+            raise FieldError("'content' needs the layer that is held: layer: blocks.7", ("content",), at_key=True)
         if self.layers is not None and self.depth is not None:
             raise FieldError("'depth' cannot be combined with 'layers'", ("depth",), at_key=True)
         if self.guide is not None and self.channels is not None:
@@ -157,6 +164,11 @@ class ObjectiveSpec(Section):
     def weights(self) -> tuple[Track, ...]:
         """One weight for each class, or for the layer."""
         return self.weight if isinstance(self.weight, tuple) else (self.weight,) * len(self.classes or ("",))
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether the weight is relative to those of the objectives for which this is false."""
+        return self.statistics is not None or self.style is not None or self.content is not None
 
     def resolved(self, network: str, info: ModelInfo) -> ObjectiveSpec:
         """Returns the objective with full class names. Raises FieldError when the network lacks what it names."""

@@ -117,6 +117,16 @@ def test_propagated_and_interpolated_frames_are_pictures(propagator: Propagator[
     assert not torch.equal(pictures[1], pictures[2])
 
 
+def test_the_source_of_a_dreamed_frame_is_its_picture_without_any_dream() -> None:
+    propagator = still()
+    assert torch.equal(propagator.source(ShotStart(0, propagator.initial())), propagator.initial())
+    moved = propagator.path.warp(propagator.initial(), 0, 5)
+    assert torch.equal(propagator.source(StillInterval(range(4, 6))), moved)
+    for interval in footage().intervals(0):
+        picture = interval.picture if isinstance(interval, ShotStart) else interval.clip_frames[-1].picture
+        assert torch.equal(footage().source(interval), picture)
+
+
 def test_a_still_film_is_warped_once_from_dreamed_frame_to_dreamed_frame() -> None:
     propagator, canvas = still(), photo_tensor("coffee", WIDTH, HEIGHT)
     propagated = propagator.propagate(canvas, StillInterval(range(4, 6)), persistence=0.0)

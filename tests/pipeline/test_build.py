@@ -68,6 +68,7 @@ def base(folder: Path, network: Network) -> Tensor:
         "objectives=[{layer: blocks.4}, {statistics: natural, depth: 0.1}]",
         "objectives.0={style: coffee.png}",
         "objectives.0={style: coffee.png, layers: [blocks.2, blocks.5]}",
+        "objectives=[{layer: blocks.4}, {content: source, layer: blocks.2}]",
         "objectives.0.weight=-1",
         "dream.transforms.scale=[1, 1.3]",
         "dream.transforms.rotate=20",
