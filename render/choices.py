@@ -6,6 +6,8 @@ from typing import Literal
 
 Border = Literal["mirror", "edge", "wrap", "black"]
 """What enters the picture from outside it."""
+TransformBorder = Literal["mirror", "wrap"]
+"""What a random shift of the picture before a step brings into it."""
 Fit = Literal["cover", "contain", "stretch"]
 """How a picture fills a size of another shape: cropped, with black bars, or distorted."""
 FollowMode = Literal["residual", "blend"]

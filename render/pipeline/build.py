@@ -27,9 +27,9 @@ from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
 from render.scene.params import FrameParams
 
-CLASS_BALANCE = 3.75
+CLASS_BALANCE = 7.5
 """Strength of natural statistics beside a class of weight one."""
-LAYER_BALANCE = 0.6
+LAYER_BALANCE = 0.9
 """The same beside a layer whose mean square is one for the reference picture."""
 CONTENT_STRENGTH = 4.0
 """Strength of content beside a style, both of weight one."""
@@ -103,7 +103,13 @@ def ascent_settings(spec: SceneSpec, params: FrameParams) -> AscentSettings:
         reference_side=dream.reference_side,
         step_size=params.step_size,
         final_step_scale=dream.final_step_scale,
-        transforms=TransformRange(params.jitter, dream.transforms.scale, dream.transforms.rotate),
+        transforms=TransformRange(
+            params.jitter,
+            dream.transforms.scale,
+            rotate=dream.transforms.rotate,
+            flip=dream.transforms.flip,
+            border=dream.transforms.border,
+        ),
         momentum=dream.momentum,
         total_variation=dream.total_variation,
         conditioner=conditioner(dream.gradient),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from render.choices import MAX_SIDE, MIN_SIDE, MIN_TILE_SIZE
+from render.choices import MAX_SIDE, MIN_SIDE, MIN_TILE_SIZE, TransformBorder
 from render.scene.field_errors import FieldError
 from render.scene.fields import Fraction01, OneOf, OneOrMany, Pixels, ScaleFactor, Section, WordOr, track_field
 
@@ -77,6 +77,11 @@ class Transforms(Section):
     """Range of the random scale factor, the smaller first; above 1 enlarges."""
     rotate: float = Field(default=0.0, ge=0, le=180)
     """Maximal random rotation in degrees, in both directions."""
+    flip: bool = False
+    """Exchanges left and right in half of the steps, for pictures without a preferred side."""
+    border: TransformBorder = "mirror"
+    """What the random shift brings into the picture: its mirror image, with shifts of at most a quarter of its side; or
+    its opposite side (`wrap`), as in Google's code of 2015: opposite borders then meet in a seam."""
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Transforms:

@@ -143,7 +143,7 @@ def settings(steps: tuple[int, ...]) -> AscentSettings:
         steps=steps,
         step_size=0.01,
         conditioner=gradients.raw(),
-        transforms=TransformRange(jitter=8),
+        transforms=TransformRange(jitter=8, border="wrap"),
     )
 
 

@@ -171,9 +171,9 @@ def test_a_position_may_be_at_the_border(point: tuple[float, float], shift: tupl
     activation[0, 0, row, column] = 1
     inside = position("a", 0, point=(off_grid(point[0]), off_grid(point[1])))
     shifted = torch.roll(activation, shift, (2, 3))
-    assert inside({"a": shifted}, Transform((100, 100), shift)) == 1
+    assert inside({"a": shifted}, Transform((100, 100), shift, border="wrap")) == 1
     assert inside({"a": activation}, Transform((100, 100), angle=1e-9)) == 1
-    assert position("a", 0, point=point)({"a": shifted}, Transform((100, 100), shift)).isfinite()
+    assert position("a", 0, point=point)({"a": shifted}, Transform((100, 100), shift, border="wrap")).isfinite()
 
 
 def off_grid(coordinate: float) -> float:

@@ -16,6 +16,10 @@ TRANSFORMS = [
     Transform(SIZE, (5, -7), scale=1.3),
     Transform(SIZE, angle=20),
     Transform(SIZE, (-3, 9), scale=0.8, angle=-35),
+    Transform(SIZE, (5, -7), border="wrap"),
+    Transform(SIZE, (-3, 9), scale=1.2, angle=-15, border="wrap"),
+    Transform(SIZE, (5, -7), flip=True),
+    Transform(SIZE, (-3, 9), scale=1.2, angle=25, flip=True),
 ]
 
 
@@ -52,8 +56,24 @@ def test_invert_moves_a_point_back(transform: Transform) -> None:
     assert brightest(transform.invert(transform.apply(picture))) == pytest.approx((0.45, 0.5), abs=0.02)
 
 
-def test_a_translation_wraps_around_and_is_inverted_exactly() -> None:
-    transform = Transform(SIZE, (30, 50))
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("shift", [(7, -9), (-7, 9), (0, 5), (-20, 0), (47, 79)])
+def test_a_translation_mirrors_the_picture_at_its_borders(shift: tuple[int, int], flip: bool) -> None:
+    picture = torch.rand(1, 3, *SIZE)
+    down, right = shift
+    mirrored = np.pad(picture.numpy(), ((0, 0), (0, 0), (100, 100), (200, 200)), mode="symmetric")
+    expected = mirrored[..., 100 - down : 148 - down, 200 - right : 280 - right]
+    transform = Transform(SIZE, shift, flip=flip)
+    moved = transform.apply(picture).numpy()
+    np.testing.assert_array_equal(moved[..., ::-1] if flip else moved, expected)
+    visible = transform.invert(torch.ones(1, 1, *SIZE))[0, 0] > 0
+    back = transform.invert(transform.apply(picture))
+    assert torch.equal(back, picture * visible)
+    assert int(visible.sum()) == max(0, 48 - abs(down)) * max(0, 80 - abs(right))
+
+
+def test_a_translation_may_wrap_around_and_is_inverted_exactly() -> None:
+    transform = Transform(SIZE, (30, 50), border="wrap")
     picture = torch.rand(1, 3, *SIZE)
     assert not torch.equal(transform.apply(picture), picture)
     assert torch.equal(transform.invert(transform.apply(picture)), picture)
@@ -88,7 +108,14 @@ def test_random_transforms_follow_from_the_seed_and_fill_their_ranges() -> None:
         assert abs(np.mean(values) - (low + high) / 2) < 0.1 * (high - low)
 
 
-def test_without_scale_and_rotation_a_random_transform_is_a_translation() -> None:
-    assert random_transform(SIZE, TransformRange(jitter=4), seed=(1,)).is_translation
+def test_half_of_the_random_transforms_flip_where_flips_are_wanted() -> None:
+    flips = [random_transform(SIZE, TransformRange(flip=True), seed=(i,)).flip for i in range(400)]
+    assert 160 < sum(flips) < 240
     assert random_transform(SIZE, TransformRange(), seed=(1,)) == Transform(SIZE)
-    assert not random_transform(SIZE, TransformRange(rotate=1), seed=(1,)).is_translation
+
+
+def test_a_mirrored_shift_is_at_most_a_quarter_of_the_side() -> None:
+    shifts = [random_transform(SIZE, TransformRange(jitter=64), seed=(i,)).shift for i in range(400)]
+    assert {max(abs(down) for down, _ in shifts), max(abs(right) for _, right in shifts)} == {12, 20}
+    wrapped = [random_transform(SIZE, TransformRange(jitter=64, border="wrap"), seed=(i,)).shift for i in range(400)]
+    assert max(abs(down) for down, _ in wrapped) > 60

@@ -72,6 +72,8 @@ def base(folder: Path, network: Network) -> Tensor:
         "objectives.0.weight=-1",
         "dream.transforms.scale=[1, 1.3]",
         "dream.transforms.rotate=20",
+        "dream.transforms.flip=true",
+        "dream.transforms.border=wrap",
         "dream.momentum=0.9",
         "dream.total_variation=1",
         "dream.final_step_scale=0.1",
