@@ -36,7 +36,7 @@ from tests.production.processes import Result, run_render
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = [path.read_text() for path in sorted((ROOT / "configs").glob("*.yaml"))]
-OLD_CONFIGS = [path.read_text() for path in sorted((ROOT / "tests" / "scene" / "upgrade").glob("*.yaml"))]
+OLD_CONFIGS = [path.read_text() for path in sorted((ROOT / "tests" / "scene" / "upgrade" / "0.5.0").glob("*.yaml"))]
 VALID = "objectives: [{layer: blocks.10}]\n"
 MAX_SECONDS, MAX_MEGABYTES = 2, 500
 Overrides = Sequence[tuple[str, str]]

@@ -16,8 +16,9 @@ from render.scene.validation import validate
 from render.scene.yaml_tree import parse_yaml
 from tests.scene.test_renames import OLD_KEYS, scene_with
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-OLD_CONFIGS = sorted((Path(__file__).parent / "upgrade").glob("*.yaml"))
+SHIPPED = Path(__file__).parent / "upgrade"
+"""The scenes that versions 0.5.0 and 0.6.0 shipped, by version."""
+OLD_CONFIGS = sorted((SHIPPED / "0.5.0").glob("*.yaml"))
 CASES = {
     "a key in a block mapping": (
         """\
@@ -279,14 +280,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("old", OLD_CONFIGS, ids=lambda path: path.name)
-def test_a_scene_shipped_with_0_5_0_becomes_the_one_shipped_today(old: Path) -> None:
-    shipped = (CONFIGS / old.name).read_bytes().decode()
+def test_a_scene_shipped_with_0_5_0_becomes_the_one_shipped_with_0_6_0(old: Path) -> None:
+    shipped = (SHIPPED / "0.6.0" / old.name).read_bytes().decode()
     assert upgrade_text(old.read_bytes().decode(), name=old.name) == shipped
 
 
-def test_every_shipped_scene_of_0_5_0_is_upgraded_here() -> None:
+def test_every_shipped_scene_is_upgraded_here() -> None:
     assert len(OLD_CONFIGS) == 8
-    assert {path.name for path in OLD_CONFIGS} <= {path.name for path in CONFIGS.glob("*.yaml")}
+    assert {path.name for path in OLD_CONFIGS} == {path.name for path in (SHIPPED / "0.6.0").glob("*.yaml")}
 
 
 @pytest.mark.parametrize(("old", "new"), CASES.values(), ids=CASES)
