@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from render import load
+from render import Options, load
 from render.models.network import Network
 from render.pipeline import loop
+from render.pipeline.inputs import propagator
+from render.pipeline.plan import plan
 from render.pipeline.scene import Scene
 from tests.conftest import engine_of, photo_tensor
 from tests.media.clips import Frames
@@ -44,3 +46,14 @@ def panned(name: str, count: int) -> Frames:
 def pictures_of(scene: Scene, network: Network) -> list[Tensor]:
     """All pictures of a scene."""
     return [frame.picture for frame in loop.frames(engine_of(scene, network))]
+
+
+def dream_at_end(scene: Scene, dreamed: Tensor) -> Tensor:
+    """The last canvas of a film whose first frame is the clip's with `dreamed` added to it."""
+    planned = plan(scene, Options(device="cpu", precision="float32"))
+    follow = propagator(planned, planned.device.torch_device)
+    start, *intervals = follow.intervals(0)
+    canvas: Tensor = start.picture + dreamed
+    for interval in intervals:
+        canvas = follow.propagate(canvas, interval, persistence=1)
+    return canvas

@@ -75,10 +75,13 @@ def compose_moves(moves: Sequence[Move], size: tuple[int, int]) -> Matrix:
 
 
 def append_move(matrix: Matrix, move: Move, size: tuple[int, int]) -> Matrix:
-    """Appends a move; one that leads beyond MAX_MAGNIFICATION leaves the matrix as it is."""
+    """Appends a move; of one that leads beyond MAX_MAGNIFICATION, only the pan."""
     moved: Matrix = move_matrix(move, size) @ matrix
     largest, smallest = np.linalg.svd(moved[:2, :2], compute_uv=False)
-    return moved if 1 / MAX_MAGNIFICATION <= smallest <= largest <= MAX_MAGNIFICATION else matrix
+    if 1 / MAX_MAGNIFICATION <= smallest <= largest <= MAX_MAGNIFICATION:
+        return moved
+    panned: Matrix = move_matrix(Move(pan=move.pan), size) @ matrix
+    return panned
 
 
 def move_matrix(move: Move, size: tuple[int, int]) -> Matrix:

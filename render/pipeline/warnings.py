@@ -22,7 +22,7 @@ GRADE_TOLERANCE = 1e-6
 
 def find_warnings(scene: Scene, written: Document) -> Iterator[Problem]:
     """Yields a problem with its position for everything that is probably a mistake, MAX_PROBLEMS at most."""
-    checks = (_short_duration, _late_keys, _unreachable_grade)
+    checks = (_short_duration, _late_times, _unreachable_grade)
     return islice(chain.from_iterable(check(scene, written) for check in checks), MAX_PROBLEMS)
 
 
@@ -39,17 +39,18 @@ def _short_duration(scene: Scene, written: Document) -> Iterator[Problem]:
         yield written.problem(message, ("duration",))
 
 
-def _late_keys(scene: Scene, written: Document) -> Iterator[Problem]:
-    """Keyframes after the film's end, which only the way to them shows."""
-    clock = Clock(scene.fps, scene.length)
+def _late_times(scene: Scene, written: Document) -> Iterator[Problem]:
+    """Keyframes and arrivals after the film's end, which only the way to them shows."""
+    clock, look_at = Clock(scene.fps, scene.length), scene.spec.camera.look_at
+    end = f"the film ends at {float(scene.length / scene.fps):.6g} s, frame {scene.length}"
     for path, track in scene.spec.tracks():
         if not isinstance(track.shape, tuple):
             continue
         for name, key in zip(track.raw, track.shape, strict=True):
             if key.time.frames(clock) > scene.length:
-                end = scene.length / scene.fps
-                message = f"the film ends at {float(end):.6g} s, frame {scene.length}, before this keyframe"
-                yield written.problem(message, (*path, name), at_key=True)
+                yield written.problem(f"{end}, before this keyframe", (*path, name), at_key=True)
+    if look_at is not None and look_at.by.frames(clock) > scene.length:
+        yield written.problem(f"{end}, before the point arrives in the middle", ("camera", "look_at", "by"))
 
 
 def _unreachable_grade(scene: Scene, written: Document) -> Iterator[Problem]:

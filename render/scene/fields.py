@@ -179,6 +179,13 @@ def _parse_start(raw: Any) -> Time:
     return _parse_span(raw, "start")
 
 
+def _parse_film_time(raw: Any) -> Time:
+    """Parses `48`, `2s`, `50%` or `end`."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise FieldError("a time is needed: 48, 2s, 50% or end")
+    return parse_time(str(raw))
+
+
 def _parse_span(raw: Any, name: str) -> Time:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise FieldError(f"a {name} is needed: 10s, or a number of frames")
@@ -205,6 +212,12 @@ Start = Annotated[
     PlainValidator(_parse_start),
     PlainSerializer(str),
     WithJsonSchema({"type": ["integer", "string"], "examples": ["2s", 48]}),
+]
+FilmTime = Annotated[
+    Time,
+    PlainValidator(_parse_film_time),
+    PlainSerializer(str),
+    WithJsonSchema({"type": ["number", "string"], "examples": [48, "2s", "50%", "end"]}),
 ]
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 

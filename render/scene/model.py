@@ -15,22 +15,18 @@ from pydantic import (
     model_validator,
 )
 
-from render.choices import IMAGE_CODECS, Border
+from render.choices import IMAGE_CODECS
+from render.scene.camera import Camera
 from render.scene.dream import Dream
 from render.scene.field_errors import FieldError, Loc, collect
 from render.scene.fields import (
     MAX_FPS,
     MIN_FPS,
-    Coordinate,
     Duration,
     Fps,
     Fraction01,
-    Rotation,
     Section,
-    Shear,
-    Shift,
     Side,
-    Zoom,
     parse_each,
     track_field,
 )
@@ -47,23 +43,6 @@ MAX_WORK = 200_000_000
 """Of all tracks at all frames (`Track.work`): about a second, and 200 MB."""
 CALL_FRAMES = 300
 """Frames whose evaluation takes as long as the call of one operation."""
-
-
-class Camera(Section):
-    """Motion of the picture from one frame to the next. Values are per frame; with the unit `/s`, per second."""
-
-    zoom: Zoom = track_field(1.0)
-    """Scale factor: above 1 moves in, below 1 moves out."""
-    rotate: Rotation = track_field(0.0)
-    """Rotation in degrees, counter-clockwise."""
-    pan: tuple[Shift, Shift] = track_field((0.0, 0.0), strict=False)
-    """Shift to the right and down, in picture widths and heights."""
-    shear: tuple[Shear, Shear] = track_field((0.0, 0.0), strict=False)
-    """Shear along x and along y, as slopes."""
-    pivot: tuple[Coordinate, Coordinate] = track_field((0.5, 0.5), strict=False)
-    """Fixed point of zoom, rotation and shear, in picture widths and heights from the top left."""
-    border: Border = "mirror"
-    """What fills the area outside the picture: its reflection, its edge pixels, its opposite side, or black."""
 
 
 class Grade(Section):
@@ -187,9 +166,13 @@ class SceneSpec(Section):
 
     @cached_property
     def timeline(self) -> dict[Loc, Values]:
-        """Every track's value at every frame. Raises FieldErrors with the paths to the wrong tracks."""
+        """Every track's value at every frame, with the pan and pivot that `camera.look_at` sets.
+
+        Raises FieldErrors with the paths to the wrong tracks.
+        """
         clock = Clock(self.fps, self.length)
-        return collect(self.tracks(), lambda track: track.values(clock))
+        values = collect(self.tracks(), lambda track: track.values(clock))
+        return values if self.camera.look_at is None else values | self.camera.look_at.values(clock)
 
     def params(self, index: int, *, is_shot_start: bool = False) -> FrameParams:
         """Returns every track's value at a frame; the first of a shot has the octaves and steps of the film's first."""

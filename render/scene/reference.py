@@ -178,6 +178,8 @@ def _value(part: Any, definitions: Any) -> str:
     name = part.get("$ref", "").rsplit("/")[-1]
     if name in ("Track", "Motion"):
         return f"track{_range(part)}{', or per second' if name == 'Motion' else ''}"
+    if name == "Easing":
+        return "[easing](#tracks)"
     whole = _resolved(part, definitions)
     if "enum" in whole:
         return ", ".join(f"`{word}`" for word in whole["enum"])

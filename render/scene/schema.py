@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 from render.scene.model import SceneSpec
-from render.scene.tracks import track_schema
+from render.scene.tracks import EASING_SCHEMA, track_schema
 
 
 def scene_schema() -> dict[str, Any]:
-    """Returns the JSON Schema; tracks are references to its definitions `Track` and `Motion` (per second allowed)."""
-    tracks = {"Track": track_schema(motion=False), "Motion": track_schema(motion=True)}
-    schema: dict[str, Any] = _with_references(SceneSpec.model_json_schema(), tracks)
-    schema["$defs"] |= tracks
+    """Returns the JSON Schema; tracks (`Motion` is one that may be per second) and easings are defined once."""
+    shared = {"Track": track_schema(motion=False), "Motion": track_schema(motion=True), "Easing": EASING_SCHEMA}
+    schema: dict[str, Any] = _with_references(SceneSpec.model_json_schema(), shared)
+    schema["$defs"] |= shared
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 

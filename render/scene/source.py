@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from render.choices import MAX_TRACK, Fit, FlowMethod, FollowMode
 from render.scene.field_errors import FieldError
-from render.scene.fields import ClipPath, Fraction01, ImagePath, OneOf, Section, Start, WordOr, track_field
-from render.scene.tracks import Time, parse_time
+from render.scene.fields import ClipPath, FilmTime, Fraction01, ImagePath, OneOf, Section, Start, WordOr, track_field
+from render.scene.tracks import Time
 
 MAX_GRAIN = 1024
 CUT_WORDS = ("auto", "none")
@@ -56,16 +56,7 @@ class SourceSpec(OneOf):
         return path
 
 
-def _parse_cut(raw: Any) -> Time:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise FieldError("a time is needed: 48, 2s or 50%")
-    return parse_time(str(raw))
-
-
-CutTime = Annotated[
-    Time, PlainValidator(_parse_cut), PlainSerializer(str), WithJsonSchema({"type": ["number", "string"]})
-]
-Cuts = Annotated[str | tuple[Time, ...], WordOr(Annotated[tuple[CutTime, ...], Field(strict=False)], CUT_WORDS)]
+Cuts = Annotated[str | tuple[Time, ...], WordOr(Annotated[tuple[FilmTime, ...], Field(strict=False)], CUT_WORDS)]
 
 
 class Follow(Section):

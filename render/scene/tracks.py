@@ -52,7 +52,7 @@ class Time:
     unit: Literal["", "s", "%"]
 
     def __str__(self) -> str:
-        return f"{float(self.value):.12g}{self.unit}"
+        return f"{float(self.value):.15g}{self.unit}"
 
     def frames(self, clock: Clock) -> Fraction:
         """Returns the exact number of frames before the time."""
@@ -213,12 +213,16 @@ class Track:
         return allowed
 
 
+EASING_SCHEMA = {"enum": list(EASINGS)}
+"""JSON Schema of the name of an easing."""
+
+
 def track_schema(motion: bool) -> dict[str, Any]:
     """Returns the JSON Schema of a track; `motion` allows numbers per second."""
     value = {"type": ["number", "string"]} if motion else {"type": "number"}
     eased = {
         "type": "object",
-        "properties": {"value": value, "ease": {"enum": list(EASINGS)}},
+        "properties": {"value": value, "ease": EASING_SCHEMA},
         "required": ["value"],
         "additionalProperties": False,
     }
@@ -271,11 +275,16 @@ def _parse_key(name: str, item: Any, bounds: ValueRange) -> tuple[Keyframe, bool
         )
     if "value" not in item:
         raise FieldError("the key 'value' is missing in the keyframe")
-    ease = item.get("ease", "linear")
-    if not isinstance(ease, str) or ease not in EASINGS:
-        raise FieldError(f"unknown easing {quote(ease)}{did_you_mean(str(ease), EASINGS)}", ("ease",))
+    ease = parse_easing(item.get("ease", "linear"), ("ease",))
     value, per_second = _key_value(item["value"], bounds, ("value",))
     return Keyframe(time, value, ease), per_second
+
+
+def parse_easing(name: Any, path: Loc = ()) -> str:
+    """Returns the name of an easing. Raises FieldError."""
+    if not isinstance(name, str) or name not in EASINGS:
+        raise FieldError(f"unknown easing {quote(name)}{did_you_mean(str(name), EASINGS)}", path)
+    return name
 
 
 def _key_value(value: Any, bounds: ValueRange, path: Loc) -> tuple[float, bool]:

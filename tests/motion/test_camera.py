@@ -83,3 +83,9 @@ def test_a_path_composes_its_moves_in_order() -> None:
 def test_a_path_does_not_magnify_without_bound() -> None:
     matrix = path_of([Move(zoom=10)] * 20, (WIDTH, HEIGHT)).between(0, 20)
     assert np.abs(matrix[0, 0]) == pytest.approx(MAX_MAGNIFICATION)
+
+
+def test_a_path_that_magnifies_no_further_still_pans() -> None:
+    path = path_of([Move(zoom=10, pan=(0.1, 0.2))] * 8, (WIDTH, HEIGHT))
+    before, after = path.between(0, 6), path.between(0, 8)
+    assert after - before == pytest.approx(np.array([[0, 0, 32], [0, 0, 48], [0, 0, 0]]))

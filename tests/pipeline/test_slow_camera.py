@@ -7,13 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import Tensor
 
-from render import Options
-from render.pipeline.inputs import clip_views, propagator
-from render.pipeline.plan import plan
-from render.pipeline.scene import Scene
-from tests.footage import clip_of, scene_of
+from render.pipeline.inputs import clip_views
+from tests.footage import clip_of, dream_at_end, scene_of
 from tests.media.clips import LOSSLESS, write_clip
 from tests.motion.dots import centre, dot
 
@@ -41,14 +37,3 @@ def test_dots_of_a_clip_and_of_its_dream_move_to_their_exact_places(
     dream = dream_at_end(scene, 0.1 * dot(80, 40))
     for values, place in ((last.picture, [40, 52, 1]), (dream - last.picture, [80, 40, 1])):
         assert centre(values) == pytest.approx(tuple((last.camera @ place)[:2]), abs=0.02)
-
-
-def dream_at_end(scene: Scene, dreamed: Tensor) -> Tensor:
-    """The last canvas of a film whose first frame is the clip's with `dreamed` added to it."""
-    planned = plan(scene, Options(device="cpu", precision="float32"))
-    follow = propagator(planned, planned.device.torch_device)
-    start, *intervals = follow.intervals(0)
-    canvas: Tensor = start.picture + dreamed
-    for interval in intervals:
-        canvas = follow.propagate(canvas, interval, persistence=1)
-    return canvas

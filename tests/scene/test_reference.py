@@ -52,6 +52,7 @@ def test_exactly_the_tracks_are_marked_as_tracks() -> None:
     ("key", "cells"),
     [
         ("camera.zoom", ("track, 0.01 to 100, or per second", "`1.0`")),
+        ("camera.look_at.ease", ("[easing](#tracks)", "`smooth`")),
         ("dream.octaves", ("integer, 1 to 12", "`3`")),
         ("dream.steps", ("integer, 0 to 1000; or a list", "`4`")),
         ("dream.momentum", ("number, 0 to below 1", "`0.0`")),

@@ -45,6 +45,7 @@ def test_a_config_is_valid_and_names_its_schema(config: Path) -> None:
     [
         "camera: {zoom: 1, rotate: t, pan: [0, '0.1/s'], shear: ['0/s', 0], pivot: [t, {0s: 1}]}",
         "camera: {zoom: {0s: 1, 24: 2, 50%: {value: 3, ease: out_bounce}, end: {value: 1}}}",
+        "camera: {look_at: {point: [0, 0.6], by: end, ease: out_back}}",
         "camera: {rotate: {0.5s: 12/s, 2 s: {value: -3/s, ease: hold}}}",
         "fps: 30000/1001\nduration: 10s\nsize: [64, 64]\nseed: 0",
         "fps: 29.97\nduration: 240",
@@ -69,6 +70,9 @@ def test_a_scene_that_the_model_accepts_is_accepted_by_the_schema(text: str) -> 
         "camera: {zoom: {0s: {ease: hold}}}",
         "camera: {zoom: {0s: {value: 1, ease: in_sin}}}",
         "camera: {border: miror}",
+        "camera: {look_at: {point: [0.3, 0.6]}}",
+        "camera: {look_at: {point: [0.3, 1.1], by: 3s}}",
+        "camera: {look_at: {point: [0.3, 0.6], by: 3s, ease: in_sin}}",
         "camera: {pan: [0]}",
         "size: [64]",
         "size: [64, 64, 3]",
