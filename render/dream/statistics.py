@@ -8,12 +8,13 @@ With those of a painting, it takes on its style (Li et al. 2017, arXiv:1701.0103
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from render.dream.objectives import Distance, MomentMeasure, Objective, Term, moments
+from render.dream.objectives import Distance, MomentMeasure, Objective, Term
+from render.models.moments import moments
 
 MIN_RELATIVE_SCALE = 1e-2
 """Scales, relative to the mean, below which a channel is ignored: it is constant, as far as float32 can tell."""
@@ -59,13 +60,29 @@ def _distance(target: ChannelTarget) -> Distance:
     is_used = target.scale > MIN_RELATIVE_SCALE * target.mean.abs()
     share = is_used / is_used.sum().clamp_min(1)
     scale = torch.where(is_used, target.scale, 1)
+    relative = torch.stack([target.mean, target.deviation]) / scale
 
     def distance(moments: Tensor) -> Tensor:
-        mean, square = moments
-        variance = (square - mean.square()) / scale.square()
-        shift = (mean - target.mean) / scale
-        spread = (variance.clamp_min(0) + VARIANCE_FLOOR).sqrt() - target.deviation / scale
-        total: Tensor = (share * (shift.square() + spread.square())).sum()
-        return total
+        result: Tensor = _Distance.apply(moments, relative, scale, share)
+        return result
 
     return distance
+
+
+class _Distance(torch.autograd.Function):
+    """The distance of one layer, with its gradient in closed form: of many small operations, a third of the time."""
+
+    @staticmethod
+    def forward(ctx: Any, moments: Tensor, relative: Tensor, scale: Tensor, share: Tensor) -> Tensor:
+        mean, square = moments
+        spread = torch.addcmul(square, mean, mean, value=-1).div_(scale.square()).clamp_min_(0).add_(VARIANCE_FLOOR)
+        difference = torch.stack([mean / scale, spread.sqrt_()]).sub_(relative)
+        square_slope = share * difference[1] / (spread * scale.square())
+        mean_slope = 2 * (share * difference[0] / scale - mean * square_slope)
+        ctx.save_for_backward(torch.stack([mean_slope, square_slope]))
+        return (difference.square_() * share).sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (slope,) = ctx.saved_tensors
+        return gradient * slope, None, None, None

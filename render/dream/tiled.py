@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from render.choices import MIN_TILE_SIZE
-from render.dream.objectives import Objective, Region, moments
+from render.dream.objectives import Objective, Region
 from render.dream.tiles import Size, Tile, tile_grid
 from render.dream.transforms import Transform
 from render.errors import MissingError
+from render.models.moments import moments
 from render.models.network import Network
 from render.system.memory import is_out_of_memory
 
@@ -87,7 +88,7 @@ class TiledNetwork:
         strides: Mapping[str, int],
     ) -> dict[str, Tensor]:
         """Returns the moments over all tiles of the layers whose objectives need them."""
-        names = frozenset[str]().union(*(objective.moment_layers for objective in objectives))
+        names = _union(objective.moment_layers for objective in objectives)
         sums: dict[str, Tensor] = {}
         with torch.no_grad():
             for tile in grid if names else ():
@@ -108,13 +109,16 @@ class TiledNetwork:
         """Returns gradient and value of each objective at the positions of the tile, for the layers in `strides`."""
         objectives = self._given_source(tile, objectives, transform=transform, strides=strides)
         window = tile.crop(x).detach().requires_grad_(True)
-        names = {name for objective in objectives for name in objective.layers}
+        names = _union(objective.position_layers for objective in objectives)
+        measured = _union(objective.moment_layers for objective in objectives)  # none in a tile: see Objective.at
         regions: dict[str, Region] = {}
         with torch.enable_grad():
-            activations = self.network.activations(window, names)
+            activations, whole = self.network.measure(window, names, measured)
             for name, stride in strides.items():
                 activations[name], regions[name] = tile.region(activations[name], stride, transform=transform)
-            values = [objective(activations, transform, regions=regions or None) for objective in objectives]
+            values = [
+                objective(activations, transform, moments=whole, regions=regions or None) for objective in objectives
+            ]
         last = len(values) - 1
         gradients = [torch.autograd.grad(value, window, retain_graph=i < last)[0] for i, value in enumerate(values)]
         return gradients, [value.detach() for value in values]
@@ -126,12 +130,16 @@ class TiledNetwork:
         source = next((objective.source for objective in objectives if objective.source is not None), None)
         if source is None:
             return objectives
-        names = frozenset[str]().union(*(objective.source_layers for objective in objectives))
+        names = _union(objective.source_layers for objective in objectives)
         with torch.no_grad():
             features = self.network.activations(tile.crop(transform.apply(source)), names)
         for name in names & strides.keys():
             features[name], _ = tile.region(features[name], strides[name], transform=transform)
         return [objective.given(features) for objective in objectives]
+
+
+def _union(names: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset[str]().union(*names)
 
 
 def _sum(values: Sequence[Tensor]) -> Tensor:

@@ -62,10 +62,17 @@ class Network:
 
         `image` is Nx3xHxW float32 RGB in [0, 1]. Deeper layers are not computed, and batch norms are folded.
         """
+        return self.measure(image, names, ())[0]
+
+    def measure(
+        self, image: Tensor, names: Collection[str], measured: Collection[str]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Returns the activations of the layers `names`, and the moments of the layers `measured`."""
         x = ((image - self._mean) * self._scale).to(dtype=self.dtype, memory_format=torch.channels_last)
-        layers = {name: self.layers[name] for name in names}
-        outputs = self._extract(frozenset(layer.operation for layer in layers.values()))(x)
-        return {name: outputs[layer.operation].movedim(layer.axis, 1) for name, layer in layers.items()}
+        outputs = self._extract(frozenset(names), frozenset(measured))(x)
+        layers = ((name, self.layers[name]) for name in names)
+        activations = {name: outputs[layer.operation].movedim(layer.axis, 1) for name, layer in layers}
+        return activations, {name: outputs[trace.moments_of(self.layers[name].operation)] for name in measured}
 
     def norm_statistics(self, name: str) -> Tensor:
         """Returns mean and standard deviation of each channel that a batch norm's output had in training: 2xC float32.
@@ -90,14 +97,16 @@ class Network:
             activations = self.activations(image, names)
             value = sum(activation.float().square().mean() for activation in activations.values())
         del value
-        extract = self._extract(frozenset(self.layers[name].operation for name in names))
+        extract = self._extract(frozenset(names), frozenset())
         for parameter in extract.parameters():
             saved.pop(parameter.untyped_storage().data_ptr(), None)
         return GRADIENT_OVERHEAD * sum(saved.values()) / side**2
 
-    def _build_extract(self, operations: frozenset[str]) -> fx.GraphModule:
-        """Returns the network up to these operations; folded in float64, so that folding rounds nothing."""
-        shared = trace.extract(self._traced, sorted(operations))
+    def _build_extract(self, names: frozenset[str], measured: frozenset[str]) -> fx.GraphModule:
+        """Returns the network up to these layers; folded in float64, so that folding rounds nothing."""
+        operations = {self.layers[name].operation for name in names}
+        axes = {self.layers[name].operation: self.layers[name].axis for name in sorted(measured)}
+        shared = trace.extract(self._traced, sorted(operations), measured=axes)
         folded = trace.optimize(copy.deepcopy(shared).double())
         tensors: Any = {"device": self.device, "dtype": self.dtype, "memory_format": torch.channels_last}
         extract: fx.GraphModule = folded.to(**tensors)  # torch's stubs lack the memory format

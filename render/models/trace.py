@@ -6,7 +6,8 @@ torchvision's feature extraction traces a network and names each operation after
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,14 @@ from torch.nn.utils import fuse_conv_bn_eval
 from torchvision.models.feature_extraction import NodePathTracer
 
 from render.models.efficientnet_lite import SameConv2d
+from render.models.moments import with_moments
+
+ACTIVATION_FUNCTIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish)
+"""Modules that may work in place; without arguments they do not."""
+LAYERS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
+"""Modules that do not overwrite their input, nor return a view of it."""
+FUNCTIONS = (operator.add, torch.add, torch.cat, with_moments)
+"""Functions that do not, either."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +47,28 @@ def trace(model: nn.Module) -> TracedModel:
     return TracedModel(model, graph, nodes)
 
 
-def extract(traced: TracedModel, operations: Iterable[str]) -> fx.GraphModule:
+def extract(
+    traced: TracedModel, operations: Iterable[str], *, measured: Mapping[str, int] | None = None
+) -> fx.GraphModule:
     """Returns the part of the network from its input to some operations; it maps a picture to their outputs by name.
 
-    Nothing else is computed. The parameters are shared with the network.
+    The moments of the operations `measured`, by name and channel axis, are outputs too, named by `moments_of`. Nothing
+    else is computed. The parameters are shared with the network.
     """
     graph = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
     graph.graph_copy(traced.graph, copies)
-    graph.output({name: copies[traced.operations[name]] for name in operations})
+    moments: dict[str, fx.Node] = {}
+    for name, axis in (measured or {}).items():
+        source = copies[traced.operations[name]]
+        with graph.inserting_after(source):
+            both = graph.call_function(with_moments, (source, axis))
+        with graph.inserting_after(both):
+            moments[moments_of(name)] = graph.call_function(operator.getitem, (both, 1))
+            copies[traced.operations[name]] = value = graph.call_function(operator.getitem, (both, 0))
+        source.replace_all_uses_with(value)
+        both.args = (source, axis)
+    graph.output({name: copies[traced.operations[name]] for name in operations} | moments)
     module = fx.GraphModule(traced.model, graph)
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
@@ -54,12 +76,18 @@ def extract(traced: TracedModel, operations: Iterable[str]) -> fx.GraphModule:
     return module
 
 
+def moments_of(operation: str) -> str:
+    """Returns the name of the moments of an operation among the outputs of an extract."""
+    return f"{operation}:moments"
+
+
 def optimize(module: fx.GraphModule) -> fx.GraphModule:
     """Folds batch norms into the convolutions before them and saves memory, in place; the outputs stay the same.
 
-    A convolution that is an output itself is not folded, and in-place operations do not overwrite outputs.
+    A convolution that is an output itself is not folded, and in-place operations overwrite neither outputs nor what is
+    measured.
     """
-    _clone_reused_outputs(module)
+    _protect_outputs(module)
     _fold_batch_norms(module)
     _replace_relu6(module)
     module.delete_all_unused_submodules()
@@ -111,15 +139,22 @@ def _replace_relu6(module: fx.GraphModule) -> None:
             module.set_submodule(node.target, InPlaceReLU6(reuses_gradient=reuses_gradient))
 
 
-def _clone_reused_outputs(module: fx.GraphModule) -> None:
-    """Makes copies of the outputs that later operations read, because an in-place operation may overwrite them."""
+def _protect_outputs(module: fx.GraphModule) -> None:
+    """Lets no later operation overwrite an output, or what was measured, whose gradient needs it.
+
+    An activation function in place becomes one that is not; other operations that may overwrite it get a copy.
+    """
     output: Any = module.graph.output_node()
-    nodes: dict[str, fx.Node] = dict(output.args[0])
-    for name, node in nodes.items():
-        if len(node.users) > 1:
-            with module.graph.inserting_after(node):
-                nodes[name] = module.graph.call_function(torch.clone, (node,))
-    output.args = (nodes,)
+    measured = {value for node in module.graph.nodes if node.target is with_moments for value in node.users}
+    for node in measured.union(output.args[0].values()):
+        for reader in [each for each in node.users if each is not output]:
+            operation = module.get_submodule(reader.target) if reader.op == "call_module" else reader.target
+            if isinstance(operation, ACTIVATION_FUNCTIONS):
+                reader.target = f"{reader.name}_out_of_place"
+                module.add_submodule(reader.target, type(operation)())
+            elif not (isinstance(operation, LAYERS) or operation in FUNCTIONS):
+                with module.graph.inserting_before(reader):
+                    reader.replace_input_with(node, module.graph.call_function(torch.clone, (node,)))
 
 
 def _fold_batch_norms(module: fx.GraphModule) -> None:

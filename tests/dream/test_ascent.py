@@ -146,9 +146,9 @@ def changes_of_steps(image: Tensor, network: Network, settings: AscentSettings) 
     inputs: list[Tensor] = []
 
     class Recording(Network):
-        def activations(self, image: Tensor, names: Any) -> dict[str, Tensor]:
+        def measure(self, image: Tensor, names: Any, measured: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
             inputs.append(image.detach().clone())
-            return super().activations(image, names)
+            return super().measure(image, names, measured)
 
     recording = copy.copy(network)
     recording.__class__ = Recording

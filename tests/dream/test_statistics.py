@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from render.dream.objectives import Objective, Region, moments
+from render.dream.objectives import Objective, Region
 from render.dream.statistics import ChannelTarget, statistics
 from render.dream.tiled import TiledNetwork
 from render.dream.transforms import Transform
+from render.models.moments import moments
 from render.models.network import Network
 from render.models.registry import layer_map
 from tests.conftest import photo_tensor

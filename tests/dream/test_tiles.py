@@ -20,6 +20,8 @@ from render.models.network import Network
 from tests.conftest import photo_tensor
 from tests.models.zoo import random_network
 
+Measured = tuple[dict[str, Tensor], dict[str, Tensor]]
+
 SIZES = [(176, 192), (165, 203), (180, 118)]
 
 
@@ -134,34 +136,34 @@ def test_the_tile_size_is_halved_when_memory_runs_out(network: Network, monkeypa
     photo, objective = photo_tensor("coffee", 320, 288), objectives.layer("blocks.2")
     expected = gradients(network, objective, photo)
     tiled = TiledNetwork(network, tile_size=None)
-    monkeypatch.setattr(network, "activations", limited(network.activations, 200 * 200))
+    monkeypatch.setattr(network, "measure", limited(network.measure, 200 * 200))
     assert_close(tiled_gradients(tiled, objective, photo), expected)
     assert tiled.tile_size == 160
-    monkeypatch.setattr(network, "activations", limited(Network.activations.__get__(network), 10))
+    monkeypatch.setattr(network, "measure", limited(Network.measure.__get__(network), 10))
     with pytest.raises(MissingError, match="not enough memory for a picture of 320x288, even in tiles of 128 pixels"):
         tiled_gradients(tiled, objective, photo)
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(image: Tensor, names: object) -> dict[str, Tensor]:
+    def broken(*arguments: object) -> Measured:
         raise RuntimeError("shapes do not match")
 
     tiled = TiledNetwork(network)
-    monkeypatch.setattr(network, "activations", broken)
+    monkeypatch.setattr(network, "measure", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         tiled_gradients(tiled, objectives.layer("blocks.2"), photo_tensor("coffee", 320, 288))
     assert tiled.tile_size is None
 
 
-def limited(function: Callable[..., dict[str, Tensor]], pixels: int) -> Callable[..., dict[str, Tensor]]:
+def limited(function: Callable[..., Measured], pixels: int) -> Callable[..., Measured]:
     """Fails as on a machine whose memory is enough for this number of pixels."""
 
-    def activations(image: Tensor, names: object) -> dict[str, Tensor]:
+    def measure(image: Tensor, *names: object) -> Measured:
         if image.shape[2] * image.shape[3] > pixels:
             raise torch.OutOfMemoryError("out of memory")
-        return function(image, names)
+        return function(image, *names)
 
-    return activations
+    return measure
 
 
 def test_a_tile_smaller_than_the_receptive_field_leaves_no_seam(network: Network) -> None:

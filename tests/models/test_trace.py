@@ -167,3 +167,26 @@ def test_optimized_networks_have_the_same_gradient(name: str, layer: str) -> Non
         (value,) = each(x).values()
         gradients.append(torch.autograd.grad(value.square().mean(), x)[0])
     assert (gradients[0] - gradients[1]).norm() < 1e-6 * gradients[0].norm()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "mobilenet_v3_small", "mobilenet_v2", "vgg11_bn"])
+def test_measured_moments_and_outputs_have_the_values_and_gradient_of_the_network(name: str) -> None:
+    model = randomize_statistics(initialized_model(name)).double()
+    traced = trace.trace(model)
+    whole = Recorder(fx.GraphModule(model, traced.graph), {node: name for name, node in traced.operations.items()})
+    whole.run(picture(64).double())
+    names = [name for name, value in whole.outputs.items() if value.dim() == 4 and value.shape[2] > 1]
+    *measured, last = names[:: max(1, len(names) // 14)]
+    gradients = []
+    for moments_of_outputs in (True, False):
+        x = picture(64).double().requires_grad_()
+        if moments_of_outputs:
+            outputs = trace.optimize(trace.extract(traced, [*measured, last]))(x)
+            means = [torch.stack([value.mean((0, 2, 3)), value.square().mean((0, 2, 3))]) for value in outputs.values()]
+        else:
+            outputs = trace.optimize(trace.extract(traced, [last], measured=dict.fromkeys([*measured, last], 1)))(x)
+            means = [outputs[trace.moments_of(each)] for each in [*measured, last]]
+        value = sum((each.sin().sum() for each in means), outputs[last].square().mean())
+        gradients.append(torch.autograd.grad(value, x)[0])
+    assert (gradients[0] - gradients[1]).norm() < 1e-6 * gradients[0].norm()
+    assert gradients[0].norm() > 0
