@@ -26,6 +26,7 @@ from render.motion.composite import warp_by_motion
 from render.motion.flow import Motion
 from render.motion.warp import Affine, pixel_grid, transform_points
 from render.pipeline.build import build_objectives, frame_objective
+from render.pipeline.catalogue import MODELS
 from render.pipeline.embedded import upgraded_metadata
 from render.pipeline.engine import Engine, open_engine
 from render.pipeline.inputs import camera_path, clip_views
@@ -224,7 +225,7 @@ def _film_scene(film: Path, made: Clip, *, source: Path | None) -> tuple[Scene, 
     keys.setdefault("fps", str(made.fps))
     keys.setdefault("duration", first + max(1, round(made.duration * made.fps)))
     try:
-        spec = SceneSpec.model_validate(keys)
+        spec = SceneSpec.model_validate(keys, context=MODELS)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise StorageError(f"{film} embeds a scene that this version does not know: {reason}") from None

@@ -32,6 +32,7 @@ from render.cli.output import (
     print_table,
 )
 from render.cli.signals import interruptible
+from render.cli.tracks import print_tracks
 from render.errors import SceneError
 from render.text import escape
 
@@ -112,7 +113,15 @@ def film(
     progress.film(finished)
 
 
-def check(scene: SceneFile, settings: SceneOptions, as_json: Json = False) -> None:
+def check(
+    scene: SceneFile,
+    settings: SceneOptions,
+    tracks: Annotated[
+        bool, typer.Option("--tracks", help="Print what changes over the film, and the turns of tours.")
+    ] = False,
+    *,
+    as_json: Json = False,
+) -> None:
     """Report everything that is wrong with a scene, rendering nothing.
 
     Example:
@@ -139,10 +148,12 @@ def check(scene: SceneFile, settings: SceneOptions, as_json: Json = False) -> No
         width, height = loaded.size
         film = {"path": loaded.output.path, "frames": loaded.length, "fps": str(loaded.fps)}
         print_json_line({"event": "check", **film, "width": width, "height": height, **asdict(needed)})
-        return
-    summary = film_summary(loaded.length, loaded.size, fps=loaded.fps)
-    print_line(f"{escape(scene)}: OK, {summary} -> {escape(loaded.output.path)}")
-    print_line(str(needed))
+    else:
+        summary = film_summary(loaded.length, loaded.size, fps=loaded.fps)
+        print_line(f"{escape(scene)}: OK, {summary} -> {escape(loaded.output.path)}")
+        print_line(str(needed))
+    if tracks:
+        print_tracks(loaded, as_json=as_json)
 
 
 def inspect(

@@ -129,7 +129,10 @@ def conditioner(gradient: Gradient) -> Conditioner:
 
 
 def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network) -> list[Objective]:
-    """The objectives of one entry of the scene: one for its layers, or one for each of its classes."""
+    """The objectives of one entry of the scene: one for its layers, or one for each of its classes or turns."""
+    if spec.tour is not None:
+        turns = (spec.at(turn) for turn in scene.spec.tours[index])
+        return [objective for turn in turns for objective in _unmasked(scene, index, turn, network=network)]
     layers = objective_layers(spec, scene.spec.network)
     if spec.statistics is not None:
         return [statistics({layer: ChannelTarget.natural(network.norm_statistics(layer)) for layer in layers})]

@@ -168,15 +168,10 @@ def _parse_fps(raw: Any) -> Fraction:
 
 def _parse_duration(raw: Any) -> Time:
     """Parses `10s` or a number of frames; at least one frame."""
-    time = _parse_span(raw, "duration")
+    time = _parse_span(raw, name="duration")
     if time.value == 0:
         raise FieldError(f"{quote(raw)} is not a duration: 10s, or a number of frames")
     return time
-
-
-def _parse_start(raw: Any) -> Time:
-    """Parses `2s` or a number of frames; 0 is the first frame."""
-    return _parse_span(raw, "start")
 
 
 def _parse_film_time(raw: Any) -> Time:
@@ -186,7 +181,8 @@ def _parse_film_time(raw: Any) -> Time:
     return parse_time(str(raw))
 
 
-def _parse_span(raw: Any, name: str) -> Time:
+def _parse_span(raw: Any, *, name: str = "time") -> Time:
+    """Parses `2s` or a number of frames, from 0."""
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise FieldError(f"a {name} is needed: 10s, or a number of frames")
     time = parse_time(str(raw))
@@ -207,9 +203,9 @@ Duration = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": ["integer", "string"], "examples": ["10s", 240]}),
 ]
-Start = Annotated[
+Span = Annotated[
     Time,
-    PlainValidator(_parse_start),
+    PlainValidator(_parse_span),
     PlainSerializer(str),
     WithJsonSchema({"type": ["integer", "string"], "examples": ["2s", 48]}),
 ]
@@ -219,6 +215,7 @@ FilmTime = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": ["number", "string"], "examples": [48, "2s", "50%", "end"]}),
 ]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from render.scene.fields import (
     Fps,
     Fraction01,
     Section,
+    Seed,
     Side,
     parse_each,
     track_field,
@@ -34,6 +36,7 @@ from render.scene.objectives import ModelInfo, NetworkSpec, ObjectiveSpec
 from render.scene.output import Output
 from render.scene.params import CameraParams, FrameParams, GradeParams
 from render.scene.source import MAX_GRAIN, Follow, SourceSpec
+from render.scene.tour import TURN_WORK, Turn
 from render.scene.tracks import Clock, Time, Track, Values
 
 MAX_FRAMES = 1_000_000
@@ -74,7 +77,7 @@ class SceneSpec(Section):
     """Frames per second, 0.01 to 1000: `29.97` is exactly 30000/1001; default: the clip's, else 24."""
     duration: Duration = track_field("10s")
     """Seconds with the unit, `10s`, or a number of frames; default: to the clip's end, else `10s`."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: Seed = 0
     """Seed of all random numbers."""
     source: SourceSpec = track_field("noise")
     """Noise, a picture or a clip: `noise`, `{noise: {grain: 8}}`, `{image: PATH}` or `{video: PATH}`."""
@@ -127,8 +130,14 @@ class SceneSpec(Section):
         """Raises FieldError for too many frames, for a film or a single picture, and for a cut after the last frame."""
         if self.length > MAX_FRAMES:
             raise FieldError(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
-        work = sum(track.work for _, track in self.tracks())
-        if (self.length + CALL_FRAMES) * work > MAX_WORK:
+        clock = Clock(self.fps, self.length)
+        work = (self.length + CALL_FRAMES) * sum(track.work for _, track in self.tracks())
+        for i, objective in self._tours:
+            turn = sum(objective.tour_times(clock))
+            if turn < 1:
+                raise FieldError("a turn, hold + fade, is shorter than a frame", ("objectives", i, "hold"))
+            work += TURN_WORK * math.ceil(self.length / turn)
+        if work > MAX_WORK:
             message = f"{self.length} frames are too many for this number of keyframes and expressions"
             raise FieldError(message, ("duration",))
         if self.output.is_one_picture and self.length > 1:
@@ -174,6 +183,17 @@ class SceneSpec(Section):
         values = collect(self.tracks(), lambda track: track.values(clock))
         return values if self.camera.look_at is None else values | self.camera.look_at.values(clock)
 
+    @property
+    def _tours(self) -> list[tuple[int, ObjectiveSpec]]:
+        """The objectives that are tours, each with its number."""
+        return [(i, objective) for i, objective in enumerate(self.objectives) if objective.tour is not None]
+
+    @cached_property
+    def tours(self) -> dict[int, tuple[Turn, ...]]:
+        """The turns of each tour in the film, by the number of its objective."""
+        clock = Clock(self.fps, self.length)
+        return {i: tuple(objective.turns(clock, self.seed)) for i, objective in self._tours}
+
     def params(self, index: int, *, is_shot_start: bool = False) -> FrameParams:
         """Returns every track's value at a frame; the first of a shot has the octaves and steps of the film's first."""
 
@@ -185,6 +205,8 @@ class SceneSpec(Section):
 
         def weights(objective: int, spec: ObjectiveSpec) -> tuple[float, ...]:
             path = ("objectives", objective, "weight")
+            if objective in self.tours:
+                return tuple(number(*path) * turn.share_at(index) for turn in self.tours[objective])
             if isinstance(spec.weight, Track):
                 return (number(*path),) * len(spec.weights)
             return tuple(number(*path, i) for i in range(len(spec.weights)))
@@ -238,5 +260,6 @@ class SceneSpec(Section):
         """Returns a copy with some fields replaced by valid values."""
         spec = self.model_copy(update=changes)
         if not changes.keys() <= WITHOUT_TRACKS:
-            spec.__dict__.pop("timeline", None)  # the cache of the original
+            for cached in ("timeline", "tours"):  # of the original
+                spec.__dict__.pop(cached, None)
         return spec

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
+from itertools import cycle
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, PrivateAttr, WithJsonSchema, model_validator
 
-from render.scene.field_errors import FieldError, Loc
-from render.scene.fields import FileField, ImagePath, Named, OneOrMany, Section, UnitFloat, Weight, track_field
-from render.scene.tracks import Track
+from render.scene.field_errors import FieldError, Loc, collect
+from render.scene.fields import (
+    FileField,
+    ImagePath,
+    Named,
+    OneOrMany,
+    Section,
+    Seed,
+    Span,
+    UnitFloat,
+    Weight,
+    track_field,
+)
+from render.scene.tour import MIN_THINGS, Thing, Turn, shuffled, turns
+from render.scene.tracks import Clock, Time, Track
 from render.text import did_you_mean, quote
 
 
@@ -90,20 +104,24 @@ ClassName = Annotated[str | int, PlainValidator(_parse_class), WithJsonSchema({"
 
 
 KINDS = {
+    "tour": ("classes", "layer", "channels", "hold", "fade", "order", "seed"),
+    "content": ("layer",),
     "layer": ("channels", "position", "guide"),
     "class": (),
     "statistics": ("depth",),
     "style": ("depth", "layers"),
-    "content": ("layer",),
 }
-"""The keys of which an objective has one, and those that go with each."""
+"""The keys of which an objective has one, and those that go with each. The first that is present says what it is."""
+FIELDS = {"class": "classes", "classes": "toured_classes"}
+"""The names of the fields whose keys are others."""
 DEFAULT_DEPTH = 0.5
 """Of the layers whose statistics count."""
+DEFAULT_HOLD, DEFAULT_FADE = Time(Fraction(2), "s"), Time(Fraction(1), "s")
 
 
 class ObjectiveSpec(Section):
     """An objective: a layer, some of its channels, a class, the similarity to a guide picture, the statistics of
-    photographs, or the style of a picture; with a weight."""
+    photographs, or the style of a picture; or a tour of classes or channels; with a weight."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [kind]} for kind in KINDS]})
 
@@ -130,21 +148,40 @@ class ObjectiveSpec(Section):
     content: Literal["source"] | None = None
     """`source`: holds the features of the source at `layer`, so that it stays legible. The weight is relative, as that
     of `statistics`."""
+    tour: Literal["classes", "channels"] | None = None
+    """`classes`, or `channels` with a `layer`: one after the other, cross-faded, each once before any comes again."""
+    toured_classes: Annotated[tuple[ClassName, ...], OneOrMany()] | None = Field(default=None, alias="classes")
+    """With `tour: classes`: a list of the classes, by name or index; default: all of the network."""
+    hold: Span | None = None
+    """With `tour`: how long each has the whole weight, `2s` or a number of frames; default: 2s."""
+    fade: Span | None = None
+    """With `tour`: how long it then fades out while the next fades in; 0 is a cut; default: 1s."""
+    order: Literal["random", "listed"] | None = None
+    """With `tour`: `listed` repeats the list in its order, `random` takes a new order each time; default: `listed` with
+    a list of classes or channels, else `random`."""
+    seed: Seed | None = None
+    """With `tour`: seed of the random order; default: that of the scene."""
     mask: ImagePath = Field(default=None, min_length=1)
     """Path of a picture: restricts the objective to where the picture is white."""
     weight: Weight = track_field(1.0)
     """Weight in the sum of objectives: 0 costs no time, a negative weight minimises. With several classes it may be a
     list of one weight per class."""
+    _things: tuple[Thing, ...] = PrivateAttr(())
+    """What a tour goes through; known once it is `resolved`."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> ObjectiveSpec:
-        given = [kind for kind in KINDS if getattr(self, _field(kind)) is not None]
+        given = [kind for kind in KINDS if self._has(kind)]
+        if not given and self._has("classes"):
+            raise FieldError("'classes' needs 'tour: classes'; without a tour it is 'class'", ("classes",), at_key=True)
         if not given:
-            raise FieldError("an objective needs a 'layer', a 'class', 'statistics', a 'style' or 'content'")
-        kind, *others = given if self.content is None else ["content", *(kind for kind in given if kind != "content")]
-        misplaced = {*others, *(key for keys in KINDS.values() for key in keys)} - {kind, *KINDS[kind]}
+            raise FieldError("an objective needs a 'layer', a 'class', 'statistics', a 'style', 'content' or a 'tour'")
+        if self.tour is not None:
+            self._check_tour(self.tour)
+        kind = given[0]
+        misplaced = {*KINDS, *(key for keys in KINDS.values() for key in keys)} - {kind, *KINDS[kind]}
         for key in sorted(misplaced):
-            if getattr(self, _field(key)) is not None:
+            if self._has(key):
                 raise FieldError(f"'{key}' cannot be combined with '{kind}'", (key,), at_key=True)
         if self.content is not None and self.layer is None:
             raise FieldError("'content' needs the layer that is held: layer: blocks.7", ("content",), at_key=True)
@@ -159,6 +196,30 @@ class ObjectiveSpec(Section):
             target = f"{count} class{'' if count == 1 else 'es'}" if kind == "class" else f"1 {kind}"
             raise FieldError(f"{len(self.weight)} weights for {target}", ("weight",))
         return self
+
+    def _has(self, key: str) -> bool:
+        return getattr(self, FIELDS.get(key, key)) is not None
+
+    def _check_tour(self, tour: str) -> None:
+        if self.classes is not None:
+            raise FieldError("the list of a tour is 'classes', not 'class'", ("class",), at_key=True)
+        for key in ("layer", "channels") if tour == "classes" else ("classes",):
+            if self._has(key):
+                raise FieldError(f"'{key}' cannot be combined with 'tour: {tour}'", (key,), at_key=True)
+        if tour == "channels" and self.layer is None:
+            raise FieldError("'tour: channels' needs their layer: layer: blocks.12", ("tour",), at_key=True)
+        if self.seed is not None and not self._is_random:
+            raise FieldError("a listed order has no seed; order: random has one", ("seed",), at_key=True)
+
+    @property
+    def _listed(self) -> Sequence[Thing] | None:
+        """The classes or channels that a tour lists; None for all."""
+        return self.toured_classes if self.tour == "classes" else self.channels
+
+    @property
+    def _is_random(self) -> bool:
+        """Whether the order of a tour is random."""
+        return (self.order or ("random" if self._listed is None else "listed")) == "random"
 
     @property
     def weights(self) -> tuple[Track, ...]:
@@ -178,10 +239,44 @@ class ObjectiveSpec(Section):
             self._check_layer(self.layer, ("layer",), network=network, info=info)
         for i, name in enumerate(self.layers or ()):
             self._check_layer(name, ("layers", i), network=network, info=info)
-        if self.classes is None:
-            return self
-        names = tuple(_class_name(each, i, network=network, info=info) for i, each in enumerate(self.classes))
-        return self.model_copy(update={"classes": names})
+        names: dict[str, tuple[str, ...]] = {}
+        if self.classes is not None:
+            names["classes"] = _class_names(self.classes, "class", network=network, info=info)
+        if self.toured_classes is not None:
+            names["toured_classes"] = _class_names(self.toured_classes, "classes", network=network, info=info)
+        spec = self.model_copy(update=names)
+        spec._things = spec._toured(info)
+        return spec
+
+    def tour_times(self, clock: Clock) -> tuple[Fraction, Fraction]:
+        """Returns how long a thing of a tour has the whole weight, and how long a cross-fade is, in frames, exact."""
+        return (self.hold or DEFAULT_HOLD).frames(clock), (self.fade or DEFAULT_FADE).frames(clock)
+
+    def turns(self, clock: Clock, seed: int) -> Iterator[Turn]:
+        """Yields the turns of a tour that come within the film; `seed` is that of the scene."""
+        hold, fade = self.tour_times(clock)
+        seed = seed if self.seed is None else self.seed
+        things = shuffled(self._things, seed) if self._is_random else cycle(self._things)
+        return turns(things, clock, hold=hold, fade=fade)
+
+    def at(self, turn: Turn) -> ObjectiveSpec:
+        """Returns one turn of a tour as an objective: a class or a channel whose weight is the turn's share."""
+        part = {"class": turn.thing} if self.layer is None else {"layer": self.layer, "channels": turn.thing}
+        return ObjectiveSpec.model_validate({**part, "mask": self.mask}).model_copy(update={"weight": turn.share})
+
+    def _toured(self, info: ModelInfo) -> tuple[Thing, ...]:
+        """Returns what a tour goes through, of a network that has it; nothing for other objectives."""
+        if self.tour is None:
+            return ()
+        listed = self._listed or ()
+        for i, thing in enumerate(listed):
+            if thing in listed[:i]:
+                raise FieldError(f"{quote(thing)} is listed twice", (self.tour, i))
+        whole = dict.fromkeys(info.classes) if self.layer is None else range(info.layers[self.layer].channels)
+        things = tuple(listed or whole)
+        if len(things) < MIN_THINGS:
+            raise FieldError(f"a tour needs at least {MIN_THINGS} {self.tour}", (self.tour,))
+        return things
 
     def _check_layer(self, name: str, position: Loc, *, network: str, info: ModelInfo) -> None:
         layer = info.layers.get(name)
@@ -196,19 +291,20 @@ class ObjectiveSpec(Section):
             raise FieldError(f"{name} has no positions; remove 'position'", ("position",))
 
 
-def _field(key: str) -> str:
-    """Returns the name of the field of a key."""
-    return "classes" if key == "class" else key
+def _class_names(classes: Sequence[str | int], key: str, *, network: str, info: ModelInfo) -> tuple[str, ...]:
+    """Returns the full names of the classes that are listed at a key. Raises FieldErrors."""
+    items = (((key, i), name) for i, name in enumerate(classes))
+    return tuple(collect(items, lambda name: _class_name(name, network=network, info=info)).values())
 
 
-def _class_name(key: str | int, position: int, *, network: str, info: ModelInfo) -> str:
+def _class_name(key: str | int, *, network: str, info: ModelInfo) -> str:
     """Returns the full name of a class written as an index or as a name in any case."""
     if isinstance(key, int):
         if not 0 <= key < len(info.classes):
-            raise FieldError(f"no class {key}: {network} has {len(info.classes)}, from 0", ("class", position))
+            raise FieldError(f"no class {key}: {network} has {len(info.classes)}, from 0")
         return info.classes[key]
     folded = key.casefold().replace("_", " ").strip()
     if folded in info.classes_by_key:
         return info.classes_by_key[folded]
     hint = did_you_mean(key, info.classes, "`render classes` lists them")
-    raise FieldError(f"{network} has no class {quote(key)}{hint}", ("class", position))
+    raise FieldError(f"{network} has no class {quote(key)}{hint}")

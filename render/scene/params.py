@@ -29,8 +29,8 @@ class GradeParams(NamedTuple):
 class FrameParams:
     """Everything that may change over the film, at one frame, as plain numbers.
 
-    `weights` has a tuple for each objective, with a weight for each of its classes or for its layer. `steps` has the
-    number of steps of each octave, the coarsest first.
+    `weights` has a tuple for each objective, with a weight for each of its classes or turns, or for its layer. `steps`
+    has the number of steps of each octave, the coarsest first.
     """
 
     index: int

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from render.choices import MAX_TRACK, Fit, FlowMethod, FollowMode
 from render.scene.field_errors import FieldError
-from render.scene.fields import ClipPath, FilmTime, Fraction01, ImagePath, OneOf, Section, Start, WordOr, track_field
+from render.scene.fields import ClipPath, FilmTime, Fraction01, ImagePath, OneOf, Section, Span, WordOr, track_field
 from render.scene.tracks import Time
 
 MAX_GRAIN = 1024
@@ -38,7 +38,7 @@ class SourceSpec(OneOf):
     """Path of a picture, relative to the scene file."""
     video: ClipPath = None
     """Path of a clip or of a picture sequence, `shots/%04d.png`; every frame of it is dreamed."""
-    start: Start | None = None
+    start: Span | None = None
     """Position in the clip of the film's first frame: `2s`, or a number of the film's frames; default: 0."""
     fit: Fit | None = None
     """How a clip of another aspect ratio fills the film: `cover` crops it (the default), `contain` adds black bars,

@@ -119,28 +119,28 @@ _GAUSS = ((0.5 - math.sqrt(0.15), 5 / 18), (0.5, 8 / 18), (0.5 + math.sqrt(0.15)
 
 @dataclass(frozen=True)
 class Track:
-    """A number at every frame. `raw` is the value as written in the scene."""
+    """A number at every frame. `raw` is the value as written in the scene, None where the scene does not write it."""
 
     raw: Any
     bounds: ValueRange
     shape: float | Expression | tuple[Keyframe, ...]
     per_second: bool
 
-    def values(self, clock: Clock) -> Values:
-        """Returns a float64 per frame, finite and in the range. A constant takes no memory.
+    def values(self, clock: Clock, frames: range | None = None) -> Values:
+        """Returns a float64 for each of some frames, or of all, finite and in the range. A constant takes no memory.
 
         A track per second is integrated over the interval from the previous frame to each frame, so that the motion
         is the same at any rate. Raises FieldError, which names the frame.
         """
-        shape = self.shape
+        shape, span = self.shape, range(clock.length) if frames is None else frames
         if isinstance(shape, float):
-            return np.broadcast_to(shape, (clock.length,))
+            return np.broadcast_to(shape, (len(span),))
         with np.errstate(all="ignore"):
             at = self._expressed(shape, clock) if isinstance(shape, Expression) else self._keyed(shape, clock)
-            values = np.empty(clock.length)
-            for first in range(0, clock.length, CHUNK_FRAMES):
-                frames = range(first, min(first + CHUNK_FRAMES, clock.length))
-                values[frames.start : frames.stop] = self._values(at, frames, clock)
+            values = np.empty(len(span))
+            for first in range(0, len(span), CHUNK_FRAMES):
+                chunk = span[first : first + CHUNK_FRAMES]
+                values[first : first + len(chunk)] = self._values(at, chunk, clock)
             return values
 
     @property

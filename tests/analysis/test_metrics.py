@@ -142,6 +142,11 @@ def test_a_single_picture_has_metrics(here: Path) -> None:
     assert not metrics.e_warp
 
 
+def test_a_tour_is_measured_by_the_objective_of_each_frame(here: Path) -> None:
+    metrics, _ = measure(film(ZOOM, ("objectives", "[{tour: classes, hold: 1, fade: 1}]")), quiet=True)
+    assert len(set(metrics.objective)) == len(metrics.objective) == 6
+
+
 def test_films_of_unknown_motion_are_errors(here: Path) -> None:
     made_film = film(CLIP, ("output.path", "a.mp4"))
     with pytest.raises(UsageError, match=r"a\.mp4 follows a clip, whose motion is the film's; --source names it"):

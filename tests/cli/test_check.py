@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.program import Call
 
 
@@ -39,3 +41,27 @@ def test_check_in_json_lists_the_problems(call: Call, folder: Path) -> None:
     ]
     assert (error["event"], error["status"], ended.status) == ("error", 2, 2)
     assert all(each["message"] in error["message"] for each in problems)
+
+
+TOUR = ("--set", "objectives=[{tour: classes, classes: [ant, bee]}]", "--set", "duration=4s")
+
+
+def test_check_prints_the_tracks_that_change_and_the_turns_of_tours(call: Call, folder: Path) -> None:
+    tracks = ("--set", "camera.zoom={0s: 1, 2s: 1.5}", "--set", "camera.pan=['0.1*sin(pi*t)', 0]")
+    lines = [line.split() for line in call("check", "s.yaml", "--tracks", *TOUR, *tracks).out.splitlines()]
+    assert [row[0] for row in lines if row[:1] and row[0].startswith("camera")] == ["camera.zoom", "camera.pan.0"]
+    (zoom,) = (row for row in lines if row[:1] == ["camera.zoom"])
+    assert (len(zoom), zoom[1], zoom[-1]) == (10, "1", "1.5")
+    start = lines.index(["objectives.0", "fades", "in", "full", "fades", "out", "ends"])
+    assert [" ".join(row) for row in lines[start + 1 :]] == ["ant 0 s 0 s 2 s 3 s", "bee 2 s 3 s 5 s 6 s"]
+    assert call("check", "s.yaml", "--tracks").out.splitlines()[-1] == "no track changes"
+
+
+def test_check_in_json_has_every_value_of_a_track_and_every_turn(call: Call, folder: Path) -> None:
+    _, track, *turns = call(
+        "check", "s.yaml", "--tracks", "--json", *TOUR, "--set", "camera.rotate={0: 0, 95: 95}"
+    ).events
+    assert track == {"event": "track", "key": "camera.rotate", "values": pytest.approx([*range(96)])}
+    times = {"fades_in_s": 2, "full_s": 3, "fades_out_s": 5, "ends_s": 6}
+    assert [turn["name"] for turn in turns] == ["ant", "bee"]
+    assert turns[1] == {"event": "turn", "key": "objectives.0", "name": "bee", **times}

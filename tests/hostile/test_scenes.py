@@ -287,6 +287,9 @@ HUGE: dict[str, Callable[[], str | bytes]] = {
     "years": lambda: f"{VALID}fps: 1000\nduration: 1e7s",
     "terapixels": lambda: f"{VALID}size: [1000000, 1000000]",
     "a cut after the end of time": lambda: f"{VALID}fps: 1000\nfollow: {{cuts: [1e308s]}}",
+    "a tour of many turns": lambda: "duration: 1000000\nobjectives: [{tour: classes, hold: 1, fade: 0}]",
+    "tours without end": lambda: f"fps: 1000\nobjectives: [{'{tour: classes, hold: 1e-30s, fade: 0},' * 1000}]",
+    "many tours": lambda: f"objectives: [{'{tour: classes, hold: 1, fade: 0},' * 2_000}]",
     "50000 keyframes": lambda: f"{VALID}camera: {{zoom: {{{','.join(f'{i}: 1' for i in range(50_000))}}}}}",
     "9000 wrong keyframes": lambda: f"{VALID}camera: {{zoom: {{{','.join(f'{i}: x' for i in range(9_000))}}}}}",
     "a long class many times": lambda: f"objectives: [{{class: &s {'ß' * 65_000}}}, {'{class: *s},' * 3_300}]",
@@ -295,6 +298,7 @@ HUGE: dict[str, Callable[[], str | bytes]] = {
 LARGEST = {
     "many keyframes": f"{VALID}duration: 1000000\n"
     f"camera: {{zoom: {{{','.join(f'{i}: 1.1/s' for i in range(9_900))}}}}}",
+    "many turns": "duration: 19900\nobjectives: [{tour: classes, hold: 1, fade: 1}]",
     "many frames": f'{VALID}duration: 1000000\ncamera: {{rotate: "0*({"+".join(["t//3"] * 35)})"}}',
 }
 HUGE_OVERRIDES = {

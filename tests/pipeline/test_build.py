@@ -69,6 +69,8 @@ def base(folder: Path, network: Network) -> Tensor:
         "objectives.0={style: coffee.png}",
         "objectives.0={style: coffee.png, layers: [blocks.2, blocks.5]}",
         "objectives=[{layer: blocks.4}, {content: source, layer: blocks.2}]",
+        "objectives.0={tour: classes}",
+        "objectives.0={tour: channels, layer: blocks.4, seed: 4}",
         "objectives.0.weight=-1",
         "dream.transforms.scale=[1, 1.3]",
         "dream.transforms.rotate=20",
@@ -102,6 +104,48 @@ def test_a_morph_has_the_weights_of_its_frame(folder: Path, network: Network) ->
     built = build_objectives(scene, network)
     terms = [[(term.weight, term.layer) for term in frame_objective(built, scene.params(i)).terms] for i in (0, 1, 4)]
     assert terms == [[(1, "classifier")], [(0.75, "classifier"), (0.25, "classifier")], [(1, "classifier")]]
+
+
+@pytest.mark.parametrize(
+    ("tour", "ordinary"),
+    [
+        (
+            "{tour: classes, classes: [ant, bee], hold: 1, fade: 2}",
+            "{class: [ant, bee], weight: [{1: 1, 3: 0, 4: 0, 6: 1}, {1: 0, 3: 1, 4: 1, 6: 0}]}",
+        ),
+        (
+            "{tour: channels, layer: blocks.4, channels: [3, 17], hold: 1, fade: 2, mask: mask.png, weight: 0.5}",
+            "{layer: blocks.4, channels: 3, mask: mask.png, weight: {1: 0.5, 3: 0, 4: 0, 6: 0.5}}, "
+            "{layer: blocks.4, channels: 17, mask: mask.png, weight: {1: 0, 3: 0.5, 4: 0.5, 6: 0}}",
+        ),
+    ],
+)
+def test_a_tour_dreams_what_ordinary_objectives_do(
+    tour: str, ordinary: str, folder: Path, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    films = []
+    for objectives in (tour, ordinary):
+        scene = scene_of(folder, f"objectives=[{objectives}, {{statistics: natural, depth: 0.1}}]", "duration=7")
+        films.append([frame.picture for frame in loop.frames(engine_of(scene, network))])
+    assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(*films, strict=True))
+    assert (films[0][1] - films[0][6]).abs().max() > 0.05
+
+
+def test_statistics_balance_every_frame_of_a_tour(folder: Path, network: Network) -> None:
+    def terms(tour: str) -> list[list[float]]:
+        scene = scene_of(folder, f"objectives=[{tour}, {{statistics: natural, depth: 0.02}}]", "duration=6")
+        built = build_objectives(scene, network)
+        return [[term.weight for term in frame_objective(built, scene.params(i)).terms] for i in range(4)]
+
+    of_classes = terms("{tour: classes, hold: 1, fade: 2, weight: -2}")
+    assert of_classes == [[each, -2 * CLASS_BALANCE] for each in (-2, -2)] + [
+        [-1, -1, -2 * CLASS_BALANCE],
+        [-2, -2 * CLASS_BALANCE],
+    ]
+    of_layer = terms("{layer: blocks.4}")[0][-1]
+    of_channels = terms("{tour: channels, layer: blocks.4, hold: 1, fade: 2}")
+    assert [frame[-1] for frame in of_channels] == pytest.approx([of_layer] * 4)
 
 
 def test_the_weight_of_statistics_is_relative_to_that_of_all_others(folder: Path, network: Network) -> None:

@@ -130,7 +130,11 @@ def test_a_problem_is_reported_with_its_remedy_and_the_caret_under_it(
     [
         ("[{layer: block.10}]", "efficientnet_lite0 has no layer 'block.10'; did you mean 'blocks.10'?", "block.10"),
         ("[{layer: blocks.10, wieght: 1}]", "did you mean 'weight'?", "wieght"),
-        ("[{weight: 1}]", "an objective needs a 'layer', a 'class', 'statistics', a 'style' or 'content'", "{weight"),
+        (
+            "[{weight: 1}]",
+            "an objective needs a 'layer', a 'class', 'statistics', a 'style', 'content' or a 'tour'",
+            "{weight",
+        ),
         ("[]", "at least one", "[]"),
         (
             "[blocks.10]",

@@ -113,6 +113,26 @@ def test_objectives_are_serialised_as_they_are_written(tmp_path: Path) -> None:
         ("{content: source, class: ant}", "'class' cannot be combined with 'content'", "class"),
         ("{content: sources, layer: blocks.3}", "'source'", "sources"),
         ("{statistics: unnatural}", "'natural'", "unnatural"),
+        ("{tour: clases}", "unknown value 'clases'; did you mean 'classes'?", "clases"),
+        ("{tour: classes, classes: [ant, bananna]}", "has no class 'bananna'; did you mean 'banana'?", "bananna"),
+        ("{tour: classes, classes: [954, 1000]}", "no class 1000: efficientnet_lite0 has 1000, from 0", "1000"),
+        ("{tour: classes, classes: [ant, bee, Ant]}", "'ant' is listed twice", "Ant"),
+        ("{tour: classes, classes: ant}", "a tour needs at least 2 classes", "ant"),
+        ("{tour: classes, class: [ant, bee]}", "the list of a tour is 'classes', not 'class'", "class:"),
+        ("{tour: classes, layer: blocks.3}", "'layer' cannot be combined with 'tour: classes'", "layer"),
+        ("{tour: channels}", "'tour: channels' needs their layer: layer: blocks.12", "tour"),
+        ("{tour: channels, layer: block.3}", "has no layer 'block.3'; did you mean 'blocks.3'?", "block.3"),
+        ("{tour: channels, layer: blocks.3, channels: [3, 40]}", "no channel 40: blocks.3 has 40 channels", "40"),
+        ("{tour: channels, layer: blocks.3, channels: [3, 5, 3]}", "'3' is listed twice", "3]"),
+        ("{tour: channels, layer: blocks.3, classes: ant}", "cannot be combined with 'tour: channels'", "classes"),
+        ("{tour: channels, layer: blocks.3, guide: g.jpg}", "'guide' cannot be combined with 'tour'", "guide"),
+        ("{classes: [ant, bee]}", "'classes' needs 'tour: classes'; without a tour it is 'class'", "classes"),
+        ("{class: ant, hold: 2s}", "'hold' cannot be combined with 'class'", "hold"),
+        ("{tour: classes, hold: 2x}", "'2x' is not a time", "2x"),
+        ("{tour: classes, hold: end}", "'end' is not a time: 10s, or a number of frames", "end"),
+        ("{tour: classes, hold: 0, fade: 0s}", "a turn, hold + fade, is shorter than a frame", "0,"),
+        ("{tour: classes, order: listed, seed: 3}", "a listed order has no seed; order: random has one", "seed"),
+        ("{tour: classes, weight: [1, 2]}", "2 weights for 1 tour", "[1, 2]"),
         ("{class: [ant, bee], weight: [1, 2, 3]}", "3 weights for 2 classes", "[1, 2, 3]"),
         ("{class: [ant, bee], weight: [1, {0s: 1, 2x: 3}]}", "'2x' is not a time", "2x"),
         ("{layer: blocks.3, weight: [1, 2]}", "2 weights for 1 layer", "[1, 2]"),
@@ -142,6 +162,12 @@ def test_objectives_are_serialised_as_they_are_written(tmp_path: Path) -> None:
 def test_a_wrong_objective_is_reported_at_its_position(objective: str, says: str, under: str, tmp_path: Path) -> None:
     (problem,) = [each for each in problems(tmp_path, f"objectives: [{objective}]\n") if says in each.message]
     assert under_caret(problem).startswith(under)
+
+
+def test_all_unknown_classes_of_a_list_are_reported(tmp_path: Path) -> None:
+    for objective in ("{class: [bananna, ant, zebr]}", "{tour: classes, classes: [bananna, ant, zebr]}"):
+        reported = problems(tmp_path, f"objectives: [{objective}]\n")
+        assert [under_caret(each).split(",")[0].rstrip("]}") for each in reported] == ["bananna", "zebr"]
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,14 @@ def test_a_config_is_valid_and_names_its_schema(config: Path) -> None:
         "source: noise\ndream: {gradient: raw, first_frame: {steps: 3}}",
         "source: {noise: {grain: 8}}\ndream: {gradient: {natural: {decay_power: 0.4}}, step_size: {0s: 0, end: 0.1}}",
         "source: {image: p.jpg}\noutput: {path: f/%d.png, bit_depth: 16, segment_frames: 5}",
+        "objectives: [{tour: classes, classes: [ant, 3], hold: 48, fade: 0}, {tour: channels, layer: a, seed: 2}]",
         "grade: {strength: {0s: 0, 1s: 1}, mean: '0.5', contrast: 0.2}\noutput: {codec: h265, crf: 1}",
     ],
 )
 def test_a_scene_that_the_model_accepts_is_accepted_by_the_schema(text: str) -> None:
-    SceneSpec.model_validate(parse_yaml(OBJECTIVES + text, "s").plain())
-    assert accepted(OBJECTIVES + text)
+    text = text if text.startswith("objectives") else OBJECTIVES + text
+    SceneSpec.model_validate(parse_yaml(text, "s").plain())
+    assert accepted(text)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,9 @@ def test_a_scene_that_the_model_accepts_is_accepted_by_the_schema(text: str) -> 
         "dream: {steps: [1, -1]}",
         "follow: {cuts: never}",
         "objectives: [{weight: 1}]",
+        "objectives: [{tour: layers}]",
+        "objectives: [{tour: classes, order: sorted}]",
+        "objectives: [{tour: classes, hold: [1s]}]",
         "objectives: [{layer: blocks.10, weight: {0s: 1/s}}]",
     ],
 )
