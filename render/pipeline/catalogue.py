@@ -15,7 +15,7 @@ from render.models.registry import (
     model_spec,
 )
 from render.scene.model import SceneSpec
-from render.scene.objectives import DEFAULT_DEPTH, Catalogue, ModelInfo, NetworkSpec, ObjectiveSpec
+from render.scene.objectives import NATURAL_DEPTH, STYLE_DEPTH, Catalogue, ModelInfo, NetworkSpec, ObjectiveSpec
 
 
 class _Models(Catalogue):
@@ -57,8 +57,8 @@ def objective_layers(objective: ObjectiveSpec, network: NetworkSpec) -> tuple[st
     if objective.statistics is None and objective.style is None:
         return (objective.layer or layers.logits,)
     names = layers.norms or layers.blocks
-    depth = DEFAULT_DEPTH if objective.depth is None else objective.depth
-    return names[: math.ceil(depth * len(names))]
+    first, last = objective.depth or (NATURAL_DEPTH if objective.style is None else STYLE_DEPTH)
+    return names[math.floor(first * len(names)) : math.ceil(last * len(names))]
 
 
 def unsupported_octave(spec: SceneSpec, size: tuple[int, int]) -> str | None:

@@ -114,8 +114,8 @@ KINDS = {
 """The keys of which an objective has one, and those that go with each. The first that is present says what it is."""
 FIELDS = {"class": "classes", "classes": "toured_classes"}
 """The names of the fields whose keys are others."""
-DEFAULT_DEPTH = 0.5
-"""Of the layers whose statistics count."""
+NATURAL_DEPTH, STYLE_DEPTH = (0.1, 0.5), (0.0, 0.5)
+"""Of the layers whose statistics count; the finest take most of the time, and say little about photographs."""
 DEFAULT_HOLD, DEFAULT_FADE = Time(Fraction(2), "s"), Time(Fraction(1), "s")
 
 
@@ -136,9 +136,9 @@ class ObjectiveSpec(Section):
     statistics: Literal["natural"] | None = None
     """`natural` instead of a layer: the statistics of photographs, which the batch norms of the network have learned.
     Its weight is relative to that of the other objectives: 1 is right."""
-    depth: Annotated[float, Field(gt=0, le=1)] | None = None
-    """With `statistics` or `style`: which layers count, as a fraction of the batch norms (in a network without any, of
-    the blocks), from the first; default: 0.5."""
+    depth: tuple[UnitFloat, UnitFloat] | None = Field(default=None, strict=False)
+    """With `statistics` or `style`: which of the batch norms count (in a network without any, which blocks), where 0 is
+    the first and 1 the last; default: [0.1, 0.5] with `statistics`, [0, 0.5] with `style`."""
     style: ImagePath = Field(default=None, min_length=1)
     """Path of a picture instead of a layer: takes on its style. The weight is relative, as that of `statistics`."""
     layers: Annotated[tuple[str, ...], OneOrMany()] | None = None
@@ -187,6 +187,8 @@ class ObjectiveSpec(Section):
             raise FieldError("'content' needs the layer that is held: layer: blocks.7", ("content",), at_key=True)
         if self.layers is not None and self.depth is not None:
             raise FieldError("'depth' cannot be combined with 'layers'", ("depth",), at_key=True)
+        if self.depth is not None and not self.depth[0] < self.depth[1]:
+            raise FieldError("the smaller depth comes first", ("depth",))
         if self.guide is not None and self.channels is not None:
             raise FieldError("a guide is compared on all channels of the layer", ("channels",), at_key=True)
         if self.position is not None and len(self.channels or ()) != 1:

@@ -65,7 +65,7 @@ def base(folder: Path, network: Network) -> Tensor:
         "objectives.0.mask=mask.png",
         "objectives.0={class: banana}",
         "objectives.0={statistics: natural}",
-        "objectives=[{layer: blocks.4}, {statistics: natural, depth: 0.1}]",
+        "objectives=[{layer: blocks.4}, {statistics: natural, depth: [0, 0.1]}]",
         "objectives.0={style: coffee.png}",
         "objectives.0={style: coffee.png, layers: [blocks.2, blocks.5]}",
         "objectives=[{layer: blocks.4}, {content: source, layer: blocks.2}]",
@@ -126,7 +126,7 @@ def test_a_tour_dreams_what_ordinary_objectives_do(
     monkeypatch.chdir(folder)
     films = []
     for objectives in (tour, ordinary):
-        scene = scene_of(folder, f"objectives=[{objectives}, {{statistics: natural, depth: 0.1}}]", "duration=7")
+        scene = scene_of(folder, f"objectives=[{objectives}, {{statistics: natural, depth: [0, 0.1]}}]", "duration=7")
         films.append([frame.picture for frame in loop.frames(engine_of(scene, network))])
     assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(*films, strict=True))
     assert (films[0][1] - films[0][6]).abs().max() > 0.05
@@ -134,7 +134,7 @@ def test_a_tour_dreams_what_ordinary_objectives_do(
 
 def test_statistics_balance_every_frame_of_a_tour(folder: Path, network: Network) -> None:
     def terms(tour: str) -> list[list[float]]:
-        scene = scene_of(folder, f"objectives=[{tour}, {{statistics: natural, depth: 0.02}}]", "duration=6")
+        scene = scene_of(folder, f"objectives=[{tour}, {{statistics: natural, depth: [0, 0.02]}}]", "duration=6")
         built = build_objectives(scene, network)
         return [[term.weight for term in frame_objective(built, scene.params(i)).terms] for i in range(4)]
 
@@ -150,7 +150,7 @@ def test_statistics_balance_every_frame_of_a_tour(folder: Path, network: Network
 
 def test_the_weight_of_statistics_is_relative_to_that_of_all_others(folder: Path, network: Network) -> None:
     def weights(*objectives: str, at: int = 0) -> list[float]:
-        written = ", ".join((*objectives, "{statistics: natural, depth: 0.04}"))
+        written = ", ".join((*objectives, "{statistics: natural, depth: [0, 0.04]}"))
         scene = scene_of(folder, f"objectives=[{written}]", "duration=5")
         return [term.weight for term in frame_objective(build_objectives(scene, network), scene.params(at)).terms]
 
