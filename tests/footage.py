@@ -19,7 +19,7 @@ from tests.media.clips import Frames
 SCENE = """
 seed: 3
 source: {video: c.mp4}
-objectives: [{layer: blocks.4}]
+objectives: [{layer: blocks.4}, {statistics: none}]
 dream: {octaves: 1, steps: 1, transforms: {jitter: 4}, first_frame: {steps: 3}}
 """
 STILL = ("dream", "{steps: 0}")

@@ -83,12 +83,12 @@ def test_a_wrong_value_of_a_mapping_has_a_position() -> None:
 
 def test_a_replaced_value_makes_a_new_checked_scene(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
-    file.write_text("size: [32, 32]\nobjectives: [{layer: blocks.1}]\ncamera: {zoom: 1.01}\n")
+    file.write_text("size: [32, 32]\nobjectives: [{layer: blocks.1}, {statistics: none}]\ncamera: {zoom: 1.01}\n")
     scene = load(file, [("--set", "duration", "2s")], scale=0.5)
     file.unlink()
     faster = scene.replace("camera.zoom", 1.03).replace("objectives.0.weight", {0: 1, "1s": 2})
     assert [scene.params(1).camera.zoom, faster.params(1).camera.zoom] == [1.01, 1.03]
-    assert (faster.size, faster.length, faster.params(24).weights) == ((16, 16), 48, ((2.0,),))
+    assert (faster.size, faster.length, faster.params(24).weights) == ((16, 16), 48, ((2.0,), (1.0,)))
     with pytest.raises(SceneError, match=r"replace:1:13: 0 must be from") as caught:
         scene.replace("camera.zoom", 0)
     assert "camera.zoom=0" in str(caught.value)

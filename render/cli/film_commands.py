@@ -25,6 +25,7 @@ from render.cli.options import (
 from render.cli.output import (
     film_summary,
     plural,
+    print_defaults,
     print_json,
     print_json_line,
     print_line,
@@ -120,6 +121,9 @@ def check(
         bool, typer.Option("--tracks", help="Print what changes over the film, and the turns of tours.")
     ] = False,
     *,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="Print the values that follow from what the scene requests.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Report everything that is wrong with a scene, rendering nothing.
@@ -152,6 +156,8 @@ def check(
         summary = film_summary(loaded.length, loaded.size, fps=loaded.fps)
         print_line(f"{escape(scene)}: OK, {summary} -> {escape(loaded.output.path)}")
         print_line(str(needed))
+    if defaults:
+        print_defaults(loaded.defaults, as_json=as_json)
     if tracks:
         print_tracks(loaded, as_json=as_json)
 

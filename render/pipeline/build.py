@@ -134,6 +134,8 @@ def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network
         turns = (spec.at(turn) for turn in scene.spec.tours[index])
         return [objective for turn in turns for objective in _unmasked(scene, index, turn, network=network)]
     layers = objective_layers(spec, scene.spec.network)
+    if spec.statistics == "none":
+        return [Objective()]
     if spec.statistics is not None:
         return [statistics({layer: ChannelTarget.natural(network.norm_statistics(layer)) for layer in layers})]
     style = scene.paths.get(("objectives", index, "style"))

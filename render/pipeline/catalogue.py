@@ -54,6 +54,8 @@ def objective_layers(objective: ObjectiveSpec, network: NetworkSpec) -> tuple[st
     layers = layer_map(network.name, network.weights)
     if objective.layers is not None:
         return objective.layers
+    if objective.statistics == "none":
+        return ()
     if objective.statistics is None and objective.style is None:
         return (objective.layer or layers.logits,)
     names = layers.norms or layers.blocks

@@ -12,8 +12,10 @@ from render.choices import IMAGE_CODECS, MAX_SIDE, MIN_SIDE
 from render.errors import StorageError, UsageError
 from render.media import clip, image
 from render.media.clip import Clip
+from render.pipeline.catalogue import MODELS
 from render.pipeline.sources import FileIdentities
 from render.scene import validation
+from render.scene.defaults import defaults, with_defaults
 from render.scene.document import Document, Override, replacement
 from render.scene.dream import FirstFrame
 from render.scene.field_errors import Loc
@@ -44,6 +46,7 @@ class Scene:
     paths: Mapping[Loc, Path]
     clip: Clip | None = None
     metadata: Mapping[str, Any] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     revise: Callable[[Override], Scene] | None = field(default=None, repr=False, compare=False)
     found: Mapping[Path, FileIdentities] = field(default_factory=dict, repr=False)
@@ -109,6 +112,10 @@ def complete(
     Raises StorageError for files that cannot be read, SceneError for tracks that are wrong at some frame, UsageError
     for a size out of bounds.
     """
+    chosen: dict[str, Any] = {}
+    if written is None or written.film is None:  # a film's scene has all values
+        chosen = defaults(spec, has_norms=MODELS[spec.network.name].has_norms)
+        spec = with_defaults(spec, chosen)
     video = paths.get(("source", "video"))
     footage = None if video is None else clip.probe_clip(video, spec.fps, track=spec.source.track)
     if footage is not None:
@@ -121,9 +128,9 @@ def complete(
     if picture is not None and spec.grade.has_default_target:
         mean, contrast, cast = image.color_statistics(picture, size)
         spec = spec.with_grade_targets(mean=mean, contrast=contrast, cast=cast)
-    output = spec.output.complete(stem)
+    output = spec.output.complete(stem, frames=spec.length)
     spec = spec.replaced(size=size, output=output)
-    return Scene(spec, size=size, output=output, paths=paths, clip=footage)
+    return Scene(spec, size=size, output=output, paths=paths, clip=footage, defaults=chosen)
 
 
 def _timed(spec: SceneSpec, footage: Clip, written: Document | None) -> SceneSpec:

@@ -133,9 +133,10 @@ class ObjectiveSpec(Section):
     """With one channel: the position in the picture, as x and y from the top left; default: every position."""
     classes: Annotated[tuple[ClassName, ...], OneOrMany()] | None = Field(default=None, alias="class")
     """A class, by name or index, instead of a layer, or a list of classes; `render classes` lists them."""
-    statistics: Literal["natural"] | None = None
+    statistics: Literal["natural", "none"] | None = None
     """`natural` instead of a layer: the statistics of photographs, which the batch norms of the network have learned.
-    Its weight is relative to that of the other objectives: 1 is right."""
+    Its weight is relative to that of the other objectives: 1 is right. A scene without statistics or a style has it by
+    default, where the network has batch norms; `none` leaves it out."""
     depth: tuple[UnitFloat, UnitFloat] | None = Field(default=None, strict=False)
     """With `statistics` or `style`: which of the batch norms count (in a network without any, which blocks), where 0 is
     the first and 1 the last; default: [0.1, 0.5] with `statistics`, [0, 0.5] with `style`."""
@@ -235,7 +236,7 @@ class ObjectiveSpec(Section):
 
     def resolved(self, network: str, info: ModelInfo) -> ObjectiveSpec:
         """Returns the objective with full class names. Raises FieldError when the network lacks what it names."""
-        if self.statistics is not None and not info.has_norms:
+        if self.statistics == "natural" and not info.has_norms:
             raise FieldError(f"{network} has no batch norms, and so no statistics of photographs", ("statistics",))
         if self.layer is not None:
             self._check_layer(self.layer, ("layer",), network=network, info=info)

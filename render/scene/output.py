@@ -83,10 +83,14 @@ class Output(Section):
         """Whether the path holds a single frame."""
         return self.chosen_codec in IMAGE_CODECS and self.path is not None and not _NUMBERING.search(self.path)
 
-    def complete(self, stem: str) -> FilmOutput:
-        """Returns the output with every default written out; `stem` names the film when no path is set."""
+    def complete(self, stem: str, *, frames: int) -> FilmOutput:
+        """Returns the output of a film of some frames with every default written out.
+
+        `stem` names it when no path is set.
+        """
         codec = self.chosen_codec
-        suffix = {"prores": ".mov", "png": "/%05d.png", "jpg": "/%05d.jpg"}.get(codec, ".mp4")
+        numbering = "" if frames == 1 else "/%05d"
+        suffix = {"prores": ".mov", "png": f"{numbering}.png", "jpg": f"{numbering}.jpg"}.get(codec, ".mp4")
         return FilmOutput(
             path=self.path or stem.replace("%", "_") + suffix,
             codec=codec,

@@ -14,7 +14,7 @@ SCENE = """\
 size: [32, 32]
 duration: 0.125s
 source: {noise: {grain: 8}}
-objectives: [{layer: blocks.1}]
+objectives: [{layer: blocks.1}, {statistics: none}]
 dream: {octaves: 1, steps: 1, transforms: {jitter: 4}}
 """
 PYTHON_M = (sys.executable, "-m", "render")

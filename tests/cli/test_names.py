@@ -29,7 +29,7 @@ def test_no_line_that_is_printed_has_controls(call: Call, folder: Path) -> None:
         ("join", f"{NAME}.mp4", "--output", "joined.mp4"),
     )]  # fmt: skip
     assert not set(FORBIDDEN) & set("".join(ended.out + ended.err for ended in lines))
-    assert lines[3].out == f"{escape(NAME)}.mp4 exists already; nothing to render\n"
+    assert lines[3].out == f"{escape(NAME)}.png exists already; nothing to render\n"
 
 
 @pytest.mark.parametrize("name", ["é 🎬", "夢　見る", "👩\u200d💻", "می\u200cخواهم", "עברית", "a'b\"c\\d", "tab\there"])

@@ -25,7 +25,7 @@ size: [96, 64]
 duration: 1
 seed: 3
 source: {noise: {grain: 8}}
-objectives: [{layer: blocks.4}]
+objectives: [{layer: blocks.4}, {statistics: none}]
 dream: {octaves: 1, steps: 3, transforms: {jitter: 4, scale: [0.9, 1.1]}}
 """
 
@@ -221,7 +221,7 @@ def test_a_guide_that_the_network_cannot_see_is_an_error(folder: Path) -> None:
     weights_file(folder, "squeezenet1_1")
     network = "network: {name: squeezenet1_1, weights_file: weights.pth}"
     text = SCENE.replace(
-        "objectives: [{layer: blocks.4}]", f"{network}\nobjectives: [{{layer: features.12, guide: line.png}}]"
+        "objectives: [{layer: blocks.4}, {statistics: none}]", f"{network}\nobjectives: [{{layer: features.12, guide: line.png}}]"
     )
     (folder / "scene.yaml").write_text(text)
     with pytest.raises(

@@ -200,7 +200,7 @@ def test_an_invalid_value_or_combination_is_an_error(keys: Any, says: str) -> No
     ],
 )
 def test_a_complete_output_has_every_default_of_its_codec(output: Any, whole: tuple[Any, ...]) -> None:
-    made = scene(output=output).output.complete("s")
+    made = scene(output=output).output.complete("s", frames=2)
     assert (made.path, made.codec, made.crf, made.bit_depth) == whole
 
 
@@ -210,7 +210,7 @@ def test_a_sequence_may_have_odd_sides() -> None:
 
 
 def test_the_name_of_a_sequence_has_no_number_from_the_scene_file() -> None:
-    assert scene(output={"codec": "png"}).output.complete("take %d").path == "take _d/%05d.png"
+    assert scene(output={"codec": "png"}).output.complete("take %d", frames=2).path == "take _d/%05d.png"
 
 
 def test_the_first_frame_has_its_own_octaves_and_steps() -> None:
@@ -284,7 +284,7 @@ def test_a_spec_serialised_as_json_is_the_same_spec() -> None:
 
 
 def test_a_title_is_inserted_before_the_suffix_or_as_a_folder_of_a_sequence() -> None:
-    film = scene(output={"path": "out/a.b.mp4"}).output.complete("s")
+    film = scene(output={"path": "out/a.b.mp4"}).output.complete("s", frames=2)
     assert film.titled("3-9").path == "out/a.b.3-9.mp4"
-    sequence = scene(output={"path": "out/%03d.png"}).output.complete("s")
+    sequence = scene(output={"path": "out/%03d.png"}).output.complete("s", frames=2)
     assert sequence.titled("x0.5").path == "out/x0.5/%03d.png"
