@@ -31,6 +31,8 @@ DEFAULT_CRF = {"h264": 18, "h265": 20}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "bfloat16")
 """Number formats in which a network runs."""
+SCENE_KINDS = ("class", "zoom", "photo", "footage", "morph", "tour")
+"""The scenes that `render new` writes."""
 MIN_SIDE, MAX_SIDE = 16, 16384
 """Pixels, of a film's width and height."""
 MAX_TRACK = 1000

@@ -12,14 +12,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from render import __version__
-from render.cli import film_commands, network_commands, upgrade
+from render.cli import film_commands, network_commands, new, upgrade
 from render.cli.group import CommandGroup, add_command, is_parse_error, parse_error_message
 from render.cli.output import OutputClosed, exit_with_error, open_streams, print_line
 from render.cli.signals import stop_at_once
 from render.errors import MissingError, RenderError, UsageError
 
 COMMANDS = {
-    "Films": (film_commands.film, film_commands.check, film_commands.inspect, film_commands.join, upgrade.upgrade),
+    "Films": (
+        new.new,
+        film_commands.film,
+        film_commands.check,
+        film_commands.inspect,
+        film_commands.join,
+        upgrade.upgrade,
+    ),
     "Networks": (network_commands.networks, network_commands.layers, network_commands.classes, network_commands.atlas),
     "Measure": (film_commands.score,),
     "Editor": (film_commands.schema,),

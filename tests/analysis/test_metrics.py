@@ -26,14 +26,14 @@ size: [96, 64]
 duration: 6
 source: {noise: {grain: 8}}
 camera: {zoom: 1.05, rotate: 2}
-objectives: [{layer: blocks.4}]
+objectives: [{layer: blocks.4}, {statistics: none}]
 dream: {octaves: 1, steps: 1, transforms: {jitter: 4}}
 grade: {strength: 0}
 output: {crf: 8}
 """
 CLIP = """
 source: {video: c.mp4}
-objectives: [{layer: blocks.4}]
+objectives: [{layer: blocks.4}, {statistics: none}]
 dream: {octaves: 1, steps: 2, transforms: {jitter: 4}}
 output: {crf: 8}
 """

@@ -69,6 +69,7 @@ def test_an_option_before_the_help_belongs_to_the_default_command(call: Call) ->
         (["film", "--help"], ["pydantic"]),  # typer's own
         (["schema"], ["pydantic", "numpy"]),
         (["upgrade", "s.yaml"], ["pydantic"]),
+        (["new", "zoom", "zoom.yaml"], ["pydantic"]),
     ],
     ids=" ".join,
 )

@@ -20,6 +20,7 @@ def test_no_line_that_is_printed_has_controls(call: Call, folder: Path) -> None:
     lines = [call(*arguments) for arguments in (
         ("check", f"{NAME}.yaml"),
         ("upgrade", f"{NAME}.yaml"),
+        ("new", "zoom", f"{NAME}2.yaml"),
         scene,
         scene,
         (*scene, "--set", "seed=2"),
@@ -29,7 +30,7 @@ def test_no_line_that_is_printed_has_controls(call: Call, folder: Path) -> None:
         ("join", f"{NAME}.mp4", "--output", "joined.mp4"),
     )]  # fmt: skip
     assert not set(FORBIDDEN) & set("".join(ended.out + ended.err for ended in lines))
-    assert lines[3].out == f"{escape(NAME)}.png exists already; nothing to render\n"
+    assert lines[4].out == f"{escape(NAME)}.png exists already; nothing to render\n"
 
 
 @pytest.mark.parametrize("name", ["é 🎬", "夢　見る", "👩\u200d💻", "می\u200cخواهم", "עברית", "a'b\"c\\d", "tab\there"])
@@ -59,6 +60,8 @@ def test_a_name_too_long_for_the_disk_is_an_error_in_a_sentence(call: Call, fold
         ("score", f"{long}.mp4"),
         ("score", f"{long}%d.png"),
         ("upgrade", f"{long}.yaml"),
+        ("new", "zoom", f"{long}.yaml"),
+        ("new", "photo", "new.yaml", "--source", f"{long}.png"),
         ("s.yaml", "--set", f"source.image={long}.png"),
         ("s.yaml", "--set", f"source.video={long}.mp4"),
         ("s.yaml", "--set", f"source.video={long}%d.png"),

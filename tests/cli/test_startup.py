@@ -57,6 +57,7 @@ def test_what_dreams_nothing_does_not_import_torch() -> None:
         ("s.yaml", "--device", "none"): 2,
         ("s.yaml", "--set", "camera.zoom=x"): 2,
         ("s.yaml", "--set", "source={image: q.png}"): 4,
+        ("new", "zoom", "zoom.yaml"): 0,
         ("foo",): 4,
         ("layers", "squeezenet1_1"): 0,
         ("layers", "efficientnet_lite0"): 0,
