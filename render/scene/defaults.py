@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,6 +10,10 @@ from render.scene.fields import Section
 from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
 
+BY_SIZE = "by size"
+"""Of octaves: as many as there are until the shorter side of the coarsest is about COARSEST_SIDE pixels."""
+COARSEST_SIDE = 128
+OCTAVE_SCALE = 1.4
 Raw = Mapping[str, Any]
 """Values by key, `dream.steps`, as they would be written in a scene."""
 
@@ -21,15 +26,20 @@ class Rule(NamedTuple):
 
 
 RULES = (
-    Rule(("still",), {"output.codec": "png"}),
+    Rule(("still",), {"dream.octaves": BY_SIZE, "output.codec": "png"}),
     Rule(("noise", "film"), {"camera.zoom": 1.02}),
     Rule(("picture", "film"), {"camera.zoom": 1.01}),
     Rule(("layer",), {"dream.transforms.jitter": 16}),
     Rule(
         ("layer", "noise"),
-        {"dream.steps": 3, "dream.step_size": 0.008, "dream.first_frame.octaves": 4, "dream.first_frame.steps": 40},
+        {
+            "dream.steps": 3,
+            "dream.step_size": 0.008,
+            "dream.first_frame.octaves": BY_SIZE,
+            "dream.first_frame.steps": 40,
+        },
     ),
-    Rule(("layer", "picture", "still"), {"dream.octaves": 4, "dream.steps": 12, "dream.step_size": 0.012}),
+    Rule(("layer", "picture", "still"), {"dream.steps": 12, "dream.step_size": 0.012}),
     Rule(("layer", "picture", "film"), {"dream.steps": 2, "dream.step_size": 0.005}),
     Rule(("layer", "clip"), {"dream.steps": 2, "dream.step_size": 0.006, "dream.first_frame.steps": 12}),
     Rule(
@@ -39,7 +49,7 @@ RULES = (
             "dream.transforms.scale": [0.9, 1.4],
             "dream.transforms.rotate": 10,
             "dream.transforms.flip": True,
-            "dream.gradient": {"natural": {"decay_power": 0.65, "min_frequency": 1}},
+            "dream.gradient": {"natural": {"decay_power": 0.5}},
         },
     ),
     Rule(("class", "noise"), {"source.noise.grain": 1, "source.noise.contrast": 0.01, "source.noise.color": 1}),
@@ -47,7 +57,7 @@ RULES = (
         ("class", "still"),
         {
             "dream.steps": 80,
-            "dream.step_size": 0.006,
+            "dream.step_size": 0.004,
             "dream.final_step_scale": 0.05,
             "dream.momentum": 0.9,
             "dream.total_variation": 0.4,
@@ -63,7 +73,7 @@ RULES = (
             "dream.total_variation": 0.2,
         },
     ),
-    Rule(("class", "noise", "film"), {"dream.first_frame.octaves": 3, "dream.first_frame.steps": 40}),
+    Rule(("class", "noise", "film"), {"dream.first_frame.octaves": BY_SIZE, "dream.first_frame.steps": 40}),
     Rule(("class", "picture", "film"), {"dream.step_size": 0.006}),
     Rule(("class", "clip"), {"dream.step_size": 0.006, "dream.first_frame.steps": 12}),
     Rule(("style",), {"dream.transforms.jitter": 16, "dream.gradient": {"natural": {"decay_power": 0.2}}}),
@@ -71,7 +81,13 @@ RULES = (
     Rule(("style", "film"), {"dream.steps": 3, "dream.step_size": 0.008, "dream.first_frame.steps": 30}),
 )
 """Later rules override earlier ones."""
-GROUPS = (("camera",), ("grade",), ("source.noise",), ("output",), ("dream.octaves", "dream.steps", "dream.first_frame"))
+GROUPS = (
+    ("camera",),
+    ("grade",),
+    ("source.noise",),
+    ("output",),
+    ("dream.octaves", "dream.steps", "dream.first_frame"),
+)
 """Keys that are one decision: a scene that sets one of them gets no values of rules for the others."""
 ADDED = "objectives[]"
 """The key of an objective that is added to those of the scene."""
@@ -90,10 +106,10 @@ def words(spec: SceneSpec) -> frozenset[str]:
     return frozenset([requested, begins, "still" if is_still else "film"])
 
 
-def defaults(spec: SceneSpec, *, has_norms: bool) -> dict[str, Any]:
-    """Returns the values of the rules for every key that the spec does not set.
+def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool) -> dict[str, Any]:
+    """Returns the values of the rules for every key that the spec, of a film of `size` pixels, does not set.
 
-    Without statistics, a style or a mask, outside of which nothing changes, those of photographs are added, in a network
+    Without statistics, a style or a mask, outside of which nothing changes, those of photographs are added in a network
     that has batch norms.
     """
     described = words(spec)
@@ -107,6 +123,8 @@ def defaults(spec: SceneSpec, *, has_norms: bool) -> dict[str, Any]:
     for rule in RULES:
         if described.issuperset(rule.words):
             chosen.update(rule.values)
+    octaves = 1 + math.floor(math.log(max(1, min(size) / COARSEST_SIDE), OCTAVE_SCALE))
+    chosen = {key: octaves if value == BY_SIZE else value for key, value in chosen.items()}
     decided = [group for group in GROUPS if any(_is_set(spec, key) for key in group)]
     closed = tuple(key for group in decided for key in group)
     return {

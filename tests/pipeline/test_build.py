@@ -221,7 +221,8 @@ def test_a_guide_that_the_network_cannot_see_is_an_error(folder: Path) -> None:
     weights_file(folder, "squeezenet1_1")
     network = "network: {name: squeezenet1_1, weights_file: weights.pth}"
     text = SCENE.replace(
-        "objectives: [{layer: blocks.4}, {statistics: none}]", f"{network}\nobjectives: [{{layer: features.12, guide: line.png}}]"
+        "objectives: [{layer: blocks.4}, {statistics: none}]",
+        f"{network}\nobjectives: [{{layer: features.12, guide: line.png}}]",
     )
     (folder / "scene.yaml").write_text(text)
     with pytest.raises(
