@@ -71,7 +71,7 @@ def main() -> None:
 
 def draw(name: str) -> Tensor:
     """Returns the picture that configs/class.yaml makes of a class."""
-    scene = load("configs/class.yaml", [("--set", "objectives", f"[{{class: {name!r}}}]")])
+    scene = load("configs/class.yaml", [("--set", "size", "[256, 256]"), ("--set", "objectives.0.class", repr(name))])
     ((_, picture),) = frames(scene, Options(device="cpu"))
     return picture
 

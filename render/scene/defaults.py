@@ -49,7 +49,7 @@ RULES = (
             "dream.transforms.scale": [0.9, 1.4],
             "dream.transforms.rotate": 10,
             "dream.transforms.flip": True,
-            "dream.gradient": {"natural": {"decay_power": 0.5}},
+            "dream.gradient": {"natural": {"decay_power": 0.6, "min_frequency": 3}},
         },
     ),
     Rule(("class", "noise"), {"source.noise.grain": 1, "source.noise.contrast": 0.01, "source.noise.color": 1}),
