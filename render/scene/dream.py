@@ -140,3 +140,12 @@ class Dream(Section):
             self.octaves if first.octaves is None else first.octaves,
             self.steps if first.steps is None else first.steps,
         )
+
+    @property
+    def first_frame_ratio(self) -> float:
+        """Steps of the first frame, in all its octaves, relative to those of others."""
+        first, other = (
+            sum(steps) * (octaves if len(steps) == 1 else 1)
+            for octaves, steps in (self.first_frame_octaves, (self.octaves, self.steps))
+        )
+        return first / max(other, 1)
