@@ -31,7 +31,8 @@ class AscentSettings:
     Every step sees the picture under a random transform out of `transforms`. Its gradient goes through `conditioner`,
     is averaged with `momentum`, and is scaled to change a value in [0, 1] by `step_size` on average (over the part of
     the picture that the objective depends on). The scale falls linearly to `final_step_scale` at the last step of an
-    octave. `total_variation` times the gradient of the total variation is subtracted.
+    octave. `total_variation` times the gradient of the total variation is subtracted. `step_scale` (1x1xHxW) multiplies
+    the step at each place of the picture; None is 1 everywhere.
     """
 
     octave_scale: float
@@ -43,13 +44,14 @@ class AscentSettings:
     final_step_scale: float = 1.0
     momentum: float = 0.0
     total_variation: float = 0.0
+    step_scale: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Octave:
     """The objectives of one octave, each with its mask at the octave's size (None for the whole picture).
 
-    `coverage` is the fraction of the picture that they depend on.
+    `coverage` is the fraction of the picture that they depend on, `step_scale` that of the settings at this size.
     """
 
     index: int
@@ -58,6 +60,7 @@ class Octave:
     objectives: Sequence[Objective]
     masks: Sequence[Tensor | None]
     coverage: float
+    step_scale: Tensor | None
 
 
 def dream(
@@ -66,14 +69,15 @@ def dream(
     *,
     objective: Objective,
     settings: AscentSettings,
-    seed: tuple[int, int],
+    seed: tuple[int, ...],
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Returns the image, changed so that the objective rises.
 
-    `image` is 1x3xHxW float32 RGB in [0, 1], on the network's device; so is the result. `seed` is (the scene's seed,
-    frame): with octave and step it determines every random number, whatever was dreamed before. The detail of an octave
-    is added to the next one's base as in Mordvintsev et al. 2015, so that without steps the image is returned exactly.
+    `image` is 1x3xHxW float32 RGB in [0, 1], on the network's device; so is the result. `seed` starts with the
+    scene's seed and the frame: with octave and step it determines every random number, whatever was dreamed before.
+    The detail of an octave is added to the next one's base as in Mordvintsev et al. 2015, so that without steps the
+    image is returned exactly.
     """
     if not objective.layers:
         return image
@@ -96,6 +100,7 @@ def dream(
             objectives=[masked if source is None else masked.of_source(source) for masked in objectives],
             masks=masks,
             coverage=objective.coverage(size),
+            step_scale=None if settings.step_scale is None else _resize(settings.step_scale, size),
         )
         base = _resize(image, size)
         x = base + _inside(masks, _resize(detail, size))
@@ -110,7 +115,7 @@ def _ascend(
     *,
     octave: Octave,
     settings: AscentSettings,
-    seed: tuple[int, int],
+    seed: tuple[int, ...],
     on_step: OnStep | None,
 ) -> None:
     """Takes all steps of an octave, in place."""
@@ -154,6 +159,9 @@ def _update(
     step_size = _step_size(settings, step, steps=octave.steps) * octave.coverage
     direction, strength = _direction(gradients, octave.masks)
     smoothing = is_change * _smoothing(x, octave.masks) if settings.total_variation else None
+    if octave.step_scale is not None:
+        direction = octave.step_scale * direction
+        smoothing = None if smoothing is None else octave.step_scale * smoothing
     x.addcmul_(direction, is_change / (strength + TINY), value=step_size)
     if smoothing is not None:
         x.sub_(smoothing, alpha=step_size * settings.total_variation)

@@ -1,8 +1,8 @@
-"""The checkpoint of an unfinished film in its working folder: complete segments, and the loop's canvas after each.
+"""The checkpoint of an unfinished film in its working folder: complete segments, and the loop's state after each.
 
     zoom.mp4.parts/
       film.json     what the film's frames depend on; another film is not mixed in
-      00000.mp4     a segment        00000.npy   the canvas after it        00000.json   the checksums of both
+      00000.mp4     a segment        00000.npy   the state after it         00000.json   the checksums of both
 
 A segment is complete when its .json exists, is of this film and this number, and has its checksum; that file is written
 last. Every .json has a checksum of itself.
@@ -25,9 +25,9 @@ from render.film.folder import IDENTITY, WorkFolder, digest, unfinished_film
 from render.text import quote
 
 LATEST_STATES = 2
-"""Canvases after the last segments, which are always kept: one to resume from, and a spare in case it is damaged."""
+"""States after the last segments, which are always kept: one to resume from, and a spare in case it is damaged."""
 SPREAD_STATES = 16
-"""Further canvases at most, spread evenly over the film: a damaged segment is rendered again from the nearest."""
+"""Further states at most, spread evenly over the film: a damaged segment is rendered again from the nearest."""
 MAX_VALUE_LENGTH = 200
 """Characters of a value in a message, at most."""
 
@@ -73,11 +73,11 @@ class Checkpoint:
         return [number for number in numbers if not self._is_complete(number)]
 
     def nearest_state(self, number: int) -> tuple[int, NDArray[np.float32] | None]:
-        """Returns the last segment up to `number` that can start, with the canvas before it; None for the first."""
+        """Returns the last segment up to `number` that can start, with the state before it; None for the first."""
         for start in range(number, 0, -1):
-            canvas = self._canvas(start - 1)
-            if canvas is not None:
-                return start, canvas
+            state = self._state(start - 1)
+            if state is not None:
+                return start, state
         return 0, None
 
     def note(self, number: int) -> dict[str, Any]:
@@ -85,19 +85,19 @@ class Checkpoint:
         note = self._record(number).get("note")
         return note if isinstance(note, dict) else {}
 
-    def commit(self, number: int, canvas: NDArray[np.float32], *, note: Mapping[str, Any] | None = None) -> None:
-        """Commits the segment at its path: saves the canvas after it, then its record with a `note` in plain JSON.
+    def commit(self, number: int, state: NDArray[np.float32], *, note: Mapping[str, Any] | None = None) -> None:
+        """Commits the segment at its path: saves the state after it, then its record with a `note` in plain JSON.
 
         Raises StorageError.
         """
         array = io.BytesIO()
-        np.save(array, canvas)
+        np.save(array, state)
         atomic_write(self.folder / _name(number, ".npy"), array.getvalue())
         checksums = {"segment": self._segment_checksum(number), "state": self._files.checksum(_name(number, ".npy"))}
         record = {**checksums, "film": self._film, "number": number, "note": dict(note or {})}
         self._files.write_record(_name(number, ".json"), record)
         with storage_errors(self.folder):
-            self._delete_surplus_canvases()
+            self._delete_surplus_states()
 
     def discard(self) -> list[str]:
         """Deletes the folder; returns the names of what in it is not render's, which is kept with the folder."""
@@ -115,8 +115,8 @@ class Checkpoint:
         record = self._record(number)
         return "segment" in record and record["segment"] == self._segment_checksum(number)
 
-    def _canvas(self, number: int) -> NDArray[np.float32] | None:
-        """Returns the canvas after a segment, None when it is missing or damaged."""
+    def _state(self, number: int) -> NDArray[np.float32] | None:
+        """Returns the state after a segment, None when it is missing or damaged."""
         name, record = _name(number, ".npy"), self._record(number)
         checksum = self._files.checksum(name)
         if checksum is None or record.get("state") != checksum:
@@ -124,7 +124,7 @@ class Checkpoint:
         with self._files.open(name) as file:
             return np.asarray(np.load(file, allow_pickle=False), np.float32)
 
-    def _delete_surplus_canvases(self) -> None:
+    def _delete_surplus_states(self) -> None:
         numbers = sorted(int(name.removesuffix(".npy")) for name in self._files.names() if name.endswith(".npy"))
         spacing = 1
         while numbers[-1] + 1 > SPREAD_STATES * spacing:

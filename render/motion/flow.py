@@ -38,6 +38,8 @@ MAX_PHOTOMETRIC_DIFFERENCE = 0.0125
 """Mean difference, of values in [0, 1] over a window, up to which two pictures match."""
 MAX_RETURN_DISTANCE = 2.0
 """Pixels by which a pixel, followed back and forward again, may miss its own place."""
+CLOSE_RETURN_DISTANCE = 0.25
+"""The same in pixels, up to which a pixel is trusted whatever moves around it: water bends everywhere, and returns."""
 SOFTNESS = 1.5
 """Pixels over which confidence rises from the edge of an untrusted area."""
 
@@ -92,8 +94,8 @@ def estimate_motion(before: Tensor, now: Tensor, *, estimate: Estimator) -> Moti
     """Estimates where each pixel of `now` was in `before`, both 1x3xHxW in [0, 1].
 
     A pixel is trusted where following it back and forward again returns to it, away from motion edges (Sundaram et al.
-    2010, with the constants of Ruder et al. 2016); or where it nearly returns and the pictures match. What came from
-    outside the frame is not trusted.
+    2010, with the constants of Ruder et al. 2016); or where it returns closely; or where it nearly returns and the
+    pictures match. What came from outside the frame is not trusted.
     """
     backward, forward = estimate(now, before), estimate(before, now)
     return _trusted_motion(before, now, flows=(backward, forward))
@@ -172,8 +174,10 @@ def _trusted_motion(before: Tensor, now: Tensor, *, flows: tuple[Flow, Flow]) ->
     columns, rows = pixel_grid(now)
     x, y = columns + backward[..., 0], rows + backward[..., 1]
     returning = _sample(forward, x, y)
-    nearly_returns = _squared(returning + backward) <= MAX_RETURN_DISTANCE**2  # not where something was uncovered
-    is_trusted = _is_consistent(backward, returning) | nearly_returns & _photometric_match(before, now, places=(x, y))
+    distance = _squared(returning + backward)
+    nearly_returns = distance <= MAX_RETURN_DISTANCE**2  # not where something was uncovered
+    matches = nearly_returns & _photometric_match(before, now, places=(x, y))
+    is_trusted = _is_consistent(backward, returning) | (distance <= CLOSE_RETURN_DISTANCE**2) | matches
     return Motion(x, y, _soft_edges(is_trusted) * inside_mask(x, y, now))
 
 

@@ -86,6 +86,9 @@ class Propagator(Protocol[IntervalT]):
     def propagate(self, canvas: Tensor, interval: IntervalT, *, persistence: float) -> Tensor:
         """Returns what the interval's dreamed frame is dreamed from; `canvas` is the dreamed frame before it."""
 
+    def motion(self, interval: IntervalT) -> Motion | None:
+        """Returns the motion over an interval; None where everything persists."""
+
     def source(self, interval: ShotStart | IntervalT) -> Tensor:
         """Returns the picture of the interval's dreamed frame as it is without any dream."""
 
@@ -114,6 +117,9 @@ class StillPropagator:
     def propagate(self, canvas: Tensor, interval: StillInterval, *, persistence: float) -> Tensor:
         """See Propagator; everything persists."""
         return self.path.warp(canvas, interval.frames[0] - 1, interval.index)
+
+    def motion(self, interval: StillInterval) -> None:
+        """See Propagator."""
 
     def source(self, interval: ShotStart | StillInterval) -> Tensor:
         """See Propagator; the initial picture, moved at once."""
@@ -156,10 +162,14 @@ class FootagePropagator:
     def propagate(self, canvas: Tensor, interval: FootageInterval, *, persistence: float) -> Tensor:
         """The clip's frame, and on it `persistence` of what the dream changed, as far as the motion is trusted."""
         picture = interval.clip_frames[-1].picture
-        motion = compose_motions([frame.backward for frame in reversed(interval.clip_frames)])
+        motion = self.motion(interval)
         share = persistence * torch.from_numpy(motion.confidence).to(picture.device)
         layer = warp_by_motion(dream_layer(canvas, interval.source, self.mode), motion)
         return composite(picture, layer, share=share, mode=self.mode)
+
+    def motion(self, interval: FootageInterval) -> Motion:
+        """See Propagator; composed of the frames' motions."""
+        return compose_motions([frame.backward for frame in reversed(interval.clip_frames)])
 
     def source(self, interval: ShotStart | FootageInterval) -> Tensor:
         """See Propagator; the clip's frame."""

@@ -29,8 +29,8 @@ CRF_HALVING = 6
 """Steps of crf that halve a film's size (x264's and x265's own rule)."""
 AUDIO_BYTES_PER_SECOND = 40_000
 """Of compressed sound."""
-STATE_BYTES_PER_PIXEL = 12
-"""Of the canvas that is saved with each segment."""
+STATE_BYTES_PER_PIXEL = 16
+"""Of the state that is saved with each segment: the canvas, and of a clip its progress."""
 MAX_NEW_FOLDERS = 1
 """Folders that are made for a film, so that a mistyped path makes no tree of them; a sequence's own comes with it."""
 FRAME_BYTES_PER_PIXEL = 120
@@ -156,7 +156,7 @@ def check_memory(plan: Plan) -> None:
 def check_space(plan: Plan, *, warn: Callable[[str], None]) -> None:
     """Warns when the disk may be too small for the film.
 
-    Raises DiskFullError when it certainly is: when even the saved canvases, whose size is known, do not fit.
+    Raises DiskFullError when it certainly is: when even the saved states, whose size is known, do not fit.
     """
     film, peak = estimate_bytes(plan)
     free = _free_space(plan.folder)

@@ -114,12 +114,13 @@ def complete(
     Raises StorageError for files that cannot be read, SceneError for tracks that are wrong at some frame, UsageError
     for a size out of bounds.
     """
-    chosen: dict[str, Any] = {}
-    if written is not None and written.film is None:  # a film's scene has all values
-        chosen = defaults(spec, has_norms=MODELS[spec.network.name].has_norms)
-        spec = with_defaults(spec, chosen)
     video = paths.get(("source", "video"))
     footage = None if video is None else clip.probe_clip(video, spec.fps, track=spec.source.track)
+    chosen: dict[str, Any] = {}
+    if written is not None and written.film is None:  # a film's scene has all values
+        size = spec.size or _natural_size(spec, paths, footage)
+        chosen = defaults(spec, size=size, has_norms=MODELS[spec.network.name].has_norms)
+        spec = with_defaults(spec, chosen)
     if footage is not None:
         spec = _timed(spec, footage, written)
     own_size = spec.size or _natural_size(spec, paths, footage)

@@ -22,7 +22,7 @@ from render.film.checkpoint import Checkpoint
 from render.film.encoder import OutputFormat, SegmentEncoder
 from render.pipeline import loop
 from render.pipeline.engine import Engine, gradient_bytes, recorded_tile_size
-from render.pipeline.loop import Frame
+from render.pipeline.loop import Frame, State
 from render.pipeline.sources import READ_LATE
 from render.system.memory import free_memory
 from render.system.workers import BackgroundWriter
@@ -108,7 +108,7 @@ class SegmentSink:
         if self._encoder is not None:
             self._encoder.write(frame.picture)
         if self._segment is not None and frame.index == self._segment.frames[-1]:
-            self._finish(self._segment, frame.canvas, tile_size)
+            self._finish(self._segment, frame.state, tile_size)
 
     def _begin(self) -> None:
         """Starts the next segment's encoder, before the dream takes the memory that its process and thread need."""
@@ -117,13 +117,13 @@ class SegmentSink:
             path = self._stack.enter_context(atomic_path(self._checkpoint.segment_path(segment.number)))
             self._encoder = self._stack.enter_context(SegmentEncoder(path, self._format))
 
-    def _finish(self, segment: Segment, canvas: Tensor, tile_size: int | None) -> None:
+    def _finish(self, segment: Segment, state: State, tile_size: int | None) -> None:
         if self._encoder is not None:
             self._encoder.finish()
         self._verify()
         self._stack.close()
         self._segment = self._encoder = None
-        self._checkpoint.commit(segment.number, canvas.cpu().numpy(), note={"tile": tile_size})
+        self._checkpoint.commit(segment.number, state.to_array(), note={"tile": tile_size})
         self._begin()
 
 
@@ -159,10 +159,10 @@ class SegmentWriter:
         return [segment for segment in self._segments if segment.number in numbers]
 
     def _dream(self, run: list[Segment]) -> Generator[FrameProgress]:
-        """Dreams a run of segments, from the nearest saved canvas before it; encoding follows a few frames behind."""
-        number, state = self._checkpoint.nearest_state(run[0].number)
+        """Dreams a run of segments, from the nearest saved state before it; encoding follows a few frames behind."""
+        number, saved = self._checkpoint.nearest_state(run[0].number)
         lead = [replace(segment, is_encoded=False) for segment in self._segments[number : run[0].number]]
-        canvas = None if state is None else torch.from_numpy(state).to(self._engine.device.torch_device)
+        state = None if saved is None else State.from_array(saved, self._engine.device.torch_device)
         self._restore_tile_size(number)
         objectives: list[Tensor] = []
         last_objective: float | None = None
@@ -174,7 +174,7 @@ class SegmentWriter:
         segments = [*lead, *run]
         start, stop = segments[0].frames.start, segments[-1].frames.stop
         first = next(segment.frames.start for segment in self._segments if segment.is_encoded)
-        frames = loop.frames(self._engine, start=start, canvas=canvas, on_step=on_step)
+        frames = loop.frames(self._engine, start=start, state=state, on_step=on_step)
         sources = self._engine.plan.sources
         sources.verify()
         verify = partial(sources.verify, READ_LATE)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from render.scene.dream import MAX_OCTAVES
 from render.scene.fields import Section
 from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
 
+BY_SIZE = "by size"
+"""Octaves until the shorter side of the coarsest is about COARSEST_SIDE."""
+COARSEST_SIDE = 128
+"""Pixels."""
 Settings = Mapping[str, Any]
 """Values by dotted key, `dream.steps`, as they are written in a scene."""
 WORDS = {
@@ -34,15 +40,20 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule(("statistics",), {"grade.strength": 0}),
-    Rule(("still",), {"output.codec": "png"}),
+    Rule(("still",), {"dream.octaves": BY_SIZE, "output.codec": "png"}),
     Rule(("noise", "film"), {"camera.zoom": 1.02}),
     Rule(("picture", "film"), {"camera.zoom": 1.01}),
     Rule(("layer",), {"dream.transforms.jitter": 16}),
     Rule(
         ("layer", "noise"),
-        {"dream.steps": 3, "dream.step_size": 0.008, "dream.first_frame.octaves": 4, "dream.first_frame.steps": 40},
+        {
+            "dream.steps": 3,
+            "dream.step_size": 0.008,
+            "dream.first_frame.octaves": BY_SIZE,
+            "dream.first_frame.steps": 40,
+        },
     ),
-    Rule(("layer", "picture", "still"), {"dream.octaves": 4, "dream.steps": 12, "dream.step_size": 0.012}),
+    Rule(("layer", "picture", "still"), {"dream.steps": 12, "dream.step_size": 0.012}),
     Rule(("layer", "picture", "film"), {"dream.steps": 2, "dream.step_size": 0.005}),
     Rule(("layer", "clip"), {"dream.steps": 2, "dream.step_size": 0.006, "dream.first_frame.steps": 12}),
     Rule(
@@ -52,7 +63,7 @@ RULES = (
             "dream.transforms.scale": [0.9, 1.4],
             "dream.transforms.rotate": 10,
             "dream.transforms.flip": True,
-            "dream.gradient": {"natural": {"decay_power": 0.65, "min_frequency": 1}},
+            "dream.gradient": {"natural": {"decay_power": 0.6, "min_frequency": 3}},
         },
     ),
     Rule(("class", "noise"), {"source.noise.grain": 1, "source.noise.contrast": 0.01, "source.noise.color": 1}),
@@ -60,7 +71,7 @@ RULES = (
         ("class", "still"),
         {
             "dream.steps": 80,
-            "dream.step_size": 0.006,
+            "dream.step_size": 0.004,
             "dream.final_step_scale": 0.05,
             "dream.momentum": 0.9,
             "dream.total_variation": 0.4,
@@ -76,7 +87,7 @@ RULES = (
             "dream.total_variation": 0.2,
         },
     ),
-    Rule(("class", "noise", "film"), {"dream.first_frame.octaves": 3, "dream.first_frame.steps": 40}),
+    Rule(("class", "noise", "film"), {"dream.first_frame.octaves": BY_SIZE, "dream.first_frame.steps": 40}),
     Rule(("class", "picture", "film"), {"dream.step_size": 0.006}),
     Rule(("class", "clip"), {"dream.step_size": 0.006, "dream.first_frame.steps": 12}),
     Rule(("style",), {"dream.transforms.jitter": 16, "dream.gradient": {"natural": {"decay_power": 0.2}}}),
@@ -107,8 +118,8 @@ def words(spec: SceneSpec) -> frozenset[str]:
     return frozenset({requested, source, length, *statistics})
 
 
-def defaults(spec: SceneSpec, *, has_norms: bool) -> dict[str, Any]:
-    """Returns the settings of all rules for a scene but those that it decides itself.
+def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool) -> dict[str, Any]:
+    """Returns the settings of all rules for a scene, of (width, height) pixels, but those that it decides itself.
 
     In a network that has batch norms, an objective may be among them, under the key ADDED.
     """
@@ -120,7 +131,11 @@ def defaults(spec: SceneSpec, *, has_norms: bool) -> dict[str, Any]:
     for rule in RULES:
         if described.issuperset(rule.words):
             chosen.update(rule.settings)
-    return {key: value for key, value in chosen.items() if not _is_decided(spec, key)}
+    return {
+        key: _octaves(size, spec.dream.octave_scale) if value == BY_SIZE else value
+        for key, value in chosen.items()
+        if not _is_decided(spec, key)
+    }
 
 
 def with_defaults(spec: SceneSpec, chosen: Settings) -> SceneSpec:
@@ -146,6 +161,11 @@ def with_defaults(spec: SceneSpec, chosen: Settings) -> SceneSpec:
 def _lacks_statistics(spec: SceneSpec) -> bool:
     """Returns whether no objective is about statistics, as a style is, or masked: outside of a mask nothing changes."""
     return not any(each.statistics or each.style or each.mask for each in spec.objectives)
+
+
+def _octaves(size: tuple[int, int], scale: float) -> int:
+    """Returns the number of octaves, whose sizes differ by a factor, that are BY_SIZE."""
+    return min(MAX_OCTAVES, 1 + math.floor(math.log(max(1, min(size) / COARSEST_SIDE), scale)))
 
 
 def _is_decided(spec: SceneSpec, key: str) -> bool:

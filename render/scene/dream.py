@@ -11,6 +11,7 @@ from render.scene.field_errors import FieldError
 from render.scene.fields import Fraction01, OneOf, OneOrMany, Pixels, ScaleFactor, Section, WordOr, track_field
 
 MAX_STEPS = 1000
+MAX_OCTAVES = 12
 StepCount = Annotated[int, Field(ge=0, le=MAX_STEPS)]
 StepCounts = Annotated[tuple[StepCount, ...], OneOrMany()]
 TileSize = Annotated[str | int, WordOr(Annotated[int, Field(ge=MIN_TILE_SIZE, le=MAX_SIDE)], ("auto", "off"))]
@@ -62,7 +63,7 @@ class Gradient(OneOf):
 class FirstFrame(Section):
     """Settings of the first frame of the film and of each shot, where they differ from those of `dream`."""
 
-    octaves: int | None = Field(default=None, ge=1, le=12)
+    octaves: int | None = Field(default=None, ge=1, le=MAX_OCTAVES)
     """Number of octaves of the first frame; default: `dream.octaves`."""
     steps: StepCounts | None = None
     """Steps in each octave of the first frame, or a list with one number per octave; default: `dream.steps`."""
@@ -93,7 +94,7 @@ class Transforms(Section):
 class Dream(Section):
     """How each frame is dreamed: gradient ascent on octaves, from the coarsest to the full size."""
 
-    octaves: int = Field(default=3, ge=1, le=12)
+    octaves: int = Field(default=3, ge=1, le=MAX_OCTAVES)
     """Number of octaves, that is, of sizes at which the picture is dreamed, the coarsest first."""
     reference_side: int | None = Field(default=None, ge=MIN_SIDE, le=MAX_SIDE)
     """Longer side, in pixels, of the picture that has this number of octaves: a smaller film lacks the finest, a larger
@@ -140,3 +141,12 @@ class Dream(Section):
             self.octaves if first.octaves is None else first.octaves,
             self.steps if first.steps is None else first.steps,
         )
+
+    @property
+    def first_frame_ratio(self) -> float:
+        """Steps of the first frame, in all its octaves, relative to those of others."""
+        first, other = (
+            sum(steps) * (octaves if len(steps) == 1 else 1)
+            for octaves, steps in (self.first_frame_octaves, (self.octaves, self.steps))
+        )
+        return first / max(other, 1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from string import Template
 from typing import Any
 
-from render.scene.defaults import GROUPS, RULES, WORDS
+from render.scene.defaults import BY_SIZE, COARSEST_SIDE, GROUPS, RULES, WORDS
 from render.scene.easings import EASINGS
 from render.scene.expressions import CONSTANTS, FUNCTIONS, MAX_EXPONENT, MAX_LENGTH
 from render.scene.renames import ANY, KEYS, VALUES
@@ -44,6 +44,8 @@ A scene that all words of a row describe has the defaults of the row; a later ro
 | words | defaults |
 | --- | --- |
 $rules
+
+Octaves $by_size are as many as make the shorter side of the coarsest about $side pixels.
 
 A key that is set stays as it is. Each of these groups is one decision; a scene that sets any of its keys gets none of
 these defaults for the others: $groups.
@@ -259,6 +261,8 @@ def _defaults() -> str:
     return Template(DEFAULTS).substitute(
         words="\n".join(f"| {word} | {meaning} |" for word, meaning in WORDS.items()),
         rules="\n".join(rules),
+        by_size=BY_SIZE,
+        side=COARSEST_SIDE,
         groups="; ".join(", ".join(f"`{key}`" for key in group) for group in GROUPS),
     )
 

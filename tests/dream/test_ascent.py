@@ -163,6 +163,28 @@ def test_the_step_size_falls_linearly_to_that_of_the_last_step(network: Network)
     assert sizes == pytest.approx([0.004 * scale for scale in (1, 0.8, 0.6, 0.4, 0.2)], rel=1e-3)
 
 
+@pytest.mark.parametrize("tile_size", [None, 96])
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_steps_are_scaled_by_place(tile_size: int | None, is_masked: bool, network: Network, photo: Tensor) -> None:
+    """On the left, nothing changes; the right is dreamed within the mask."""
+    scale = torch.zeros(1, 1, 160, 160)
+    scale[..., 80:] = 2
+    mask = torch.zeros(1, 1, 160, 160)
+    mask[..., :80, :] = 1
+    settings = replace(SETTINGS, momentum=0.5, total_variation=0.5, step_scale=scale)
+    objective = ANIMALS.masked(mask) if is_masked else ANIMALS
+    tiled = TiledNetwork(network, tile_size=tile_size)
+    changed = (dream(photo, tiled, objective=objective, settings=settings, seed=(0, 0)) - photo).abs()
+    assert changed[..., :76].max() < 1e-6
+    assert changed[..., :72, 88:].mean() > 0.01
+    assert (changed[..., 88:, :].max() < 1e-6) == is_masked
+
+
+def test_a_step_scale_of_one_changes_nothing(network: Network, photo: Tensor) -> None:
+    scaled = ascend(photo, network, replace(SETTINGS, steps=(4,), step_scale=torch.ones(1, 1, 160, 160)))
+    assert torch.equal(scaled, ascend(photo, network, replace(SETTINGS, steps=(4,))))
+
+
 def test_momentum_makes_successive_steps_more_alike(network: Network) -> None:
     grey = 0.3 + 0.4 * photo_tensor("coffee", 96, 96)
 

@@ -16,7 +16,7 @@ from render.motion import flow
 from render.motion.camera import Move, inverse_affine, move_matrix
 from render.motion.composite import warp_by_motion
 from render.motion.flow import Flow
-from render.motion.warp import pixel_grid
+from render.motion.warp import pixel_grid, resample
 from tests.conftest import photo_tensor
 from tests.motion.paths import moved
 
@@ -114,6 +114,18 @@ def test_a_frame_warped_by_its_motion_is_the_next_one() -> None:
     still = (before - now).abs().mean(1)[0]
     assert error[trusted].mean() < 0.15 * still[trusted].mean()
     assert trusted.float().mean() > 0.7
+
+
+def test_what_bends_everywhere_is_trusted() -> None:
+    """As water does: the flow is nowhere smooth, but returns."""
+    columns, rows = pixel_grid(torch.empty(1, 3, 96, 128))
+    photo = photo_tensor("immunohistochemistry", 128, 96)
+    bend = (0.8 * np.sin(columns / 4 + rows / 7)).astype(np.float32)
+    bent = resample(photo, columns + bend, rows + bend, border="mirror").clamp(0, 1)
+    motion = flow.estimate_motion(photo, bent, estimate=flow.dis)
+    assert flow.consistent_motion(photo, bent, estimate=flow.dis).confidence[16:-16, 16:-16].mean() < 0.5
+    assert motion.confidence[16:-16, 16:-16].mean() > 0.9
+    assert np.abs(motion.x - columns - bend)[16:-16, 16:-16].mean() < 0.25
 
 
 def test_a_still_clip_has_no_motion_and_is_trusted_everywhere() -> None:

@@ -84,7 +84,7 @@ def test_an_uncovered_area_is_the_source_and_the_object_keeps_its_dream(workspac
     intervals = [interval for interval in source.intervals(0) if isinstance(interval, FootageInterval)]
     assert [interval.index for interval in intervals] == list(range(1, 10))
     for interval in intervals:
-        canvas = source.propagate(frames[interval.index - 1].canvas, interval, persistence=1.0)
+        canvas = source.propagate(frames[interval.index - 1].state.canvas, interval, persistence=1.0)
         left = 16 + 8 * interval.index
         uncovered = (..., slice(29, 67), slice(left - 8 + 1, left - 1))
         inside = (..., slice(40, 56), slice(left + 12, left + 28))
@@ -143,8 +143,8 @@ def test_a_film_resumes_at_any_frame(sets: tuple[tuple[str, str], ...], workspac
     scene = scene_of(workspace, *sets)
     whole = frames_of(scene, network)
     for start in (5, 8, 9):
-        canvas = whole[start - 1].canvas.clone()
-        resumed = list(loop.frames(engine_of(scene, network), start=start, canvas=canvas))
+        state = whole[start - 1].state
+        resumed = list(loop.frames(engine_of(scene, network), start=start, state=state))
         assert [frame.index for frame in resumed] == list(range(start, len(whole)))
         assert all(torch.equal(a.picture, b.picture) for a, b in zip(whole[start:], resumed, strict=True))
 

@@ -65,7 +65,7 @@ def test_requested_frames_are_those_of_the_whole_film(tmp_path: Path) -> None:
 def test_a_frame_depends_only_on_the_canvas_before_it(tmp_path: Path, network: Network) -> None:
     scene = scene_of(tmp_path)
     whole = list(loop.frames(engine_of(scene, network)))
-    resumed = list(loop.frames(engine_of(scene, network), start=3, canvas=whole[2].canvas.clone()))
+    resumed = list(loop.frames(engine_of(scene, network), start=3, state=whole[2].state))
     assert [frame.index for frame in resumed] == [3, 4, 5]
     assert all(torch.equal(a.picture, b.picture) for a, b in zip(whole[3:], resumed, strict=True))
 
@@ -210,7 +210,7 @@ def test_with_cadence_1_the_loop_moves_grades_and_dreams_each_frame(tmp_path: Pa
         objective, settings = frame_objective(objectives, params), ascent_settings(scene.spec, params)
         canvas = dream(canvas, tiled, objective=objective, settings=settings, seed=(3, frame.index))
         assert torch.equal(frame.picture, canvas)
-        assert torch.equal(frame.canvas, canvas)
+        assert torch.equal(frame.state.canvas, canvas)
 
 
 def test_with_cadence_2_a_frame_is_dreamed_after_both_moves(tmp_path: Path, network: Network) -> None:
@@ -232,7 +232,7 @@ def test_with_cadence_2_a_frame_is_dreamed_after_both_moves(tmp_path: Path, netw
     for frame in whole:
         assert 0 <= frame.picture.min() < frame.picture.max() <= 1
         dreamed_index = frame.index if frame.index in (0, 2, 4, 5) else frame.index - 1
-        assert torch.equal(frame.canvas, whole[dreamed_index].picture)
+        assert torch.equal(frame.state.canvas, whole[dreamed_index].picture)
 
 
 @pytest.mark.parametrize("cadence", ["2", "4", "24"])
@@ -240,7 +240,7 @@ def test_a_film_with_cadence_resumes_at_any_frame(cadence: str, tmp_path: Path, 
     scene = scene_of(tmp_path, ("dream.cadence", cadence))
     whole = list(loop.frames(engine_of(scene, network)))
     for start in range(1, 6):
-        canvas = whole[start - 1].canvas.clone()
-        resumed = list(loop.frames(engine_of(scene, network), start=start, canvas=canvas))
+        state = whole[start - 1].state
+        resumed = list(loop.frames(engine_of(scene, network), start=start, state=state))
         assert [frame.index for frame in resumed] == list(range(start, 6))
         assert all(torch.equal(a.picture, b.picture) for a, b in zip(whole[start:], resumed, strict=True))

@@ -89,4 +89,4 @@ def test_requested_frames_have_the_canvas_of_the_whole_film(engine: Engine) -> N
     with open_checkpoint(engine) as checkpoint:
         assert run(engine, checkpoint, range(4, 8), warnings=[]) == list(range(8))
         assert sorted(segments_of(engine)) == ["00002.mp4", "00003.mp4"]
-        assert is_state(checkpoint, 4, canvas=list(loop.frames(engine))[7].canvas)
+        assert is_state(checkpoint, 4, canvas=list(loop.frames(engine))[7].state.canvas)

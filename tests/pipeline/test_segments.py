@@ -15,7 +15,7 @@ from render.film.atomic import TEMPORARY_SUFFIX
 from render.film.checkpoint import Checkpoint
 from render.film.encoder import OutputFormat
 from render.media.clip import probe_clip
-from render.pipeline.loop import Frame
+from render.pipeline.loop import Frame, State
 from render.pipeline.segments import Segment, SegmentSink, split_frames
 
 FORMAT = OutputFormat("h264", Fraction(24), size=(256, 256), crf=20)
@@ -33,7 +33,7 @@ def checkpoint(tmp_path: Path) -> Iterator[Checkpoint]:
 def frame(index: int) -> Frame:
     """A grey frame, whose canvas is brighter than its picture."""
     picture = torch.full((1, 3, 256, 256), index / 10)
-    return Frame(index, picture, picture + 0.05)
+    return Frame(index, picture, State(picture + 0.05))
 
 
 def files(checkpoint: Checkpoint) -> set[str]:
@@ -78,7 +78,7 @@ def test_a_segment_is_committed_after_its_last_frame(checkpoint: Checkpoint) -> 
         number, canvas = checkpoint.nearest_state(1)
         assert number == 1
         assert canvas is not None
-        assert np.array_equal(canvas, frame(1).canvas.numpy())
+        assert np.array_equal(canvas, frame(1).state.to_array())
         sink.write((frame(2), 160))
         sink.write((frame(3), 160))
     assert checkpoint.missing([0, 1]) == []
@@ -100,4 +100,4 @@ def test_of_a_segment_that_is_not_encoded_the_canvas_is_saved(checkpoint: Checkp
     number, canvas = checkpoint.nearest_state(1)
     assert number == 1
     assert canvas is not None
-    assert np.array_equal(canvas, frame(1).canvas.numpy())
+    assert np.array_equal(canvas, frame(1).state.to_array())

@@ -11,7 +11,7 @@ import pytest
 
 from render.pipeline.scene import Scene, complete
 from render.scene import defaults as module
-from render.scene.defaults import ADDED, GROUPS, RULES, WORDS, Rule, defaults, with_defaults, words
+from render.scene.defaults import ADDED, BY_SIZE, GROUPS, RULES, WORDS, Rule, with_defaults, words
 from render.scene.model import SceneSpec
 from render.scene.structure import key_paths
 from tests.scene.test_document import document, load
@@ -33,6 +33,11 @@ def spec_of(*kind: str, **keys: Any) -> SceneSpec:
     """Returns the spec of a scene that three words describe: what it requests, its source and its length."""
     requested, source, length = kind
     return spec(REQUESTS[requested], **{"source": SOURCES[source], "duration": DURATIONS[length], **keys})
+
+
+def defaults(of: SceneSpec, *, has_norms: bool = True, size: tuple[int, int] = (512, 512)) -> dict[str, Any]:
+    """Returns the defaults that follow from a scene."""
+    return module.defaults(of, size=size, has_norms=has_norms)
 
 
 def value(of: SceneSpec, key: str) -> Any:
@@ -75,18 +80,19 @@ def test_a_rule_has_known_words_and_valid_settings(rule: Rule) -> None:
     assert {*rule.words} <= WORDS.keys()
     assert {tuple(key.split(".")) for key in rule.settings} <= {*key_paths()}
     source = next((SOURCES[word] for word in rule.words if word in SOURCES), "noise")
-    changed = with_defaults(spec(source=source), rule.settings)
-    for key, setting in rule.settings.items():
+    settings = {key: 2 if setting == BY_SIZE else setting for key, setting in rule.settings.items()}
+    changed = with_defaults(spec(source=source), settings)
+    for key, setting in settings.items():
         assert value(changed, key) in (setting, [setting])  # steps are written as a list
 
 
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
 def test_a_scene_with_its_defaults_has_no_further_ones(kind: tuple[str, str, str]) -> None:
     plain = spec_of(*kind)
-    chosen = defaults(plain, has_norms=True)
+    chosen = defaults(plain)
     changed = with_defaults(plain, chosen)
     assert chosen
-    assert defaults(changed, has_norms=True) == {}
+    assert defaults(changed) == {}
     assert with_defaults(plain, {}) == plain
 
 
@@ -98,7 +104,20 @@ def test_rules_that_describe_a_scene_apply_and_later_ones_override(monkeypatch: 
         for kind in (("layer", "noise", "film"), ("layer", "noise", "still"), ("class", "noise", "film"))
     }
     assert [*octaves.values()] == [3, 4, 2]
-    assert defaults(spec(LAYER), has_norms=True)["dream.octaves"] == 5
+    assert defaults(spec(LAYER))["dream.octaves"] == 5
+
+
+@pytest.mark.parametrize(
+    ("size", "octave_scale", "octaves"),
+    [((64, 64), 2, 1), ((255, 999), 2, 1), ((999, 256), 2, 2), ((512, 512), 2, 3), ((16384, 16384), 1.4, 12)],
+)
+def test_octaves_by_size_end_at_a_small_picture(
+    size: tuple[int, int], octave_scale: float, octaves: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RULES", [Rule(("layer",), {"dream.octaves": BY_SIZE})])
+    chosen = defaults(spec(dream={"octave_scale": octave_scale}), has_norms=False, size=size)
+    assert chosen == {"dream.octaves": octaves}
+    assert with_defaults(spec(), chosen).dream.octaves == octaves
 
 
 def test_a_key_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,14 +148,14 @@ def test_a_key_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_scene_that_sets_one_key_of_a_group_decides_all_of_it(keys: dict[str, Any], group: tuple[str, ...]) -> None:
     for requested, length in product(REQUESTS, DURATIONS):
-        without = defaults(spec_of(requested, "noise", length), has_norms=True)
-        decided = defaults(spec_of(requested, "noise", length, **keys), has_norms=True)
+        without = defaults(spec_of(requested, "noise", length))
+        decided = defaults(spec_of(requested, "noise", length, **keys))
         assert decided == {key: each for key, each in without.items() if not key.startswith(group)}
 
 
 @pytest.mark.parametrize("section", ["camera", "grade", "output", "dream"])
 def test_an_empty_section_sets_nothing(section: str) -> None:
-    assert defaults(spec(**{section: {}}), has_norms=True) == defaults(spec(), has_norms=True)
+    assert defaults(spec(**{section: {}})) == defaults(spec())
 
 
 def test_the_groups_are_keys_of_a_scene() -> None:
@@ -175,7 +194,7 @@ def completed(folder: Path, text: str, *, is_film: bool = False) -> Scene:
 def test_a_scene_file_gets_defaults_and_the_scene_of_a_film_gets_none(tmp_path: Path) -> None:
     text = "objectives: [{layer: blocks.1}]\n"
     scene = completed(tmp_path, text)
-    assert scene.defaults == defaults(load(tmp_path, text), has_norms=True)
+    assert scene.defaults == defaults(load(tmp_path, text))
     assert [each.statistics for each in scene.spec.objectives] == [None, "natural"]
     for other in (completed(tmp_path, text, is_film=True), complete(load(tmp_path, text), paths={}, stem="s")):
         assert other.defaults == {}
