@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +27,6 @@ from render.cli.options import (
 from render.cli.output import (
     film_summary,
     plural,
-    print_defaults,
     print_json,
     print_json_line,
     print_line,
@@ -122,7 +123,7 @@ def check(
     ] = False,
     *,
     defaults: Annotated[
-        bool, typer.Option("--defaults", help="Print the values that follow from what the scene requests.")
+        bool, typer.Option("--defaults", help="Print the defaults that follow from what the scene requests.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -157,9 +158,20 @@ def check(
         print_line(f"{escape(scene)}: OK, {summary} -> {escape(loaded.output.path)}")
         print_line(str(needed))
     if defaults:
-        print_defaults(loaded.defaults, as_json=as_json)
+        _print_defaults(loaded.defaults, as_json=as_json)
     if tracks:
         print_tracks(loaded, as_json=as_json)
+
+
+def _print_defaults(defaults: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        for key, value in defaults.items():
+            print_json_line({"event": "default", "key": key, "value": value})
+    elif defaults:
+        print_line("")
+        print_table(("key", "default"), ((key, json.dumps(value)) for key, value in defaults.items()))
+    else:
+        print_line("no default follows from the scene")
 
 
 def inspect(

@@ -8,9 +8,9 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from render.errors import StorageError
 from render.text import escape_lines
@@ -120,12 +120,3 @@ def exit_with_error(status: int, message: str, *, as_json: bool) -> NoReturn:
     else:
         print_message(message)
     sys.exit(status)
-
-
-def print_defaults(defaults: Mapping[str, Any], *, as_json: bool) -> None:
-    """Prints the values that a scene does not set and that follow from what it requests."""
-    if as_json:
-        for key, value in defaults.items():
-            print_json_line({"event": "default", "key": key, "value": value})
-    else:
-        print_table(("key", "default"), ((key, json.dumps(value)) for key, value in defaults.items()))

@@ -36,8 +36,9 @@ class Scene:
 
     `spec` has every value set: rate, duration, size, output and the defaults of footage. `size` is (width, height) in
     pixels. `paths` locates each named file by its keys in the scene, `found` is the identity of each when the scene was
-    loaded, `clip` describes the footage. `metadata` is what the film embeds that the scene was read from. `warnings`
-    says what is valid, but hardly what was meant. `revise` loads the scene again with another override.
+    loaded, `clip` describes the footage. `metadata` is what the film embeds that the scene was read from. `defaults`
+    are the values, by key, that follow from what the scene requests. `warnings` says what is valid, but hardly what was
+    meant. `revise` loads the scene again with another override.
     """
 
     spec: SceneSpec
@@ -108,14 +109,15 @@ def complete(
 ) -> Scene:
     """Completes a valid spec: timing, size and grading come from its clip or picture where the spec sets none.
 
-    `stem` names the film when the spec sets no path. With the document that was `written`, errors have positions.
+    `stem` names the film when the spec sets no path. With the document that was `written`, errors have positions, and a
+    scene file gets the defaults that follow from what it requests.
     Raises StorageError for files that cannot be read, SceneError for tracks that are wrong at some frame, UsageError
     for a size out of bounds.
     """
     video = paths.get(("source", "video"))
     footage = None if video is None else clip.probe_clip(video, spec.fps, track=spec.source.track)
     chosen: dict[str, Any] = {}
-    if written is None or written.film is None:  # a film's scene has all values
+    if written is not None and written.film is None:  # a film's scene has all values
         size = spec.size or _natural_size(spec, paths, footage)
         chosen = defaults(spec, size=size, has_norms=MODELS[spec.network.name].has_norms)
         spec = with_defaults(spec, chosen)

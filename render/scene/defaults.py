@@ -11,21 +11,34 @@ from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
 
 BY_SIZE = "by size"
-"""Of octaves: as many as there are until the shorter side of the coarsest is about COARSEST_SIDE pixels."""
+"""A number of octaves: the most of which the coarsest has a shorter side of at least COARSEST_SIDE pixels."""
 COARSEST_SIDE = 128
 OCTAVE_SCALE = 1.4
-Raw = Mapping[str, Any]
-"""Values by key, `dream.steps`, as they would be written in a scene."""
+Settings = Mapping[str, Any]
+"""Values by dotted key, `dream.steps`, as they are written in a scene."""
+WORDS = {
+    "style": "an objective is a style",
+    "class": "an objective is a class or a tour of classes, and none is a style",
+    "layer": "no objective is a class or a style",
+    "statistics": "an objective is `statistics: natural`, in the scene or added to it",
+    "noise": "the source is noise",
+    "picture": "the source is a picture",
+    "clip": "the source is a clip",
+    "still": "there is one frame, and the source is no clip",
+    "film": "there are more frames, or the source is a clip",
+}
+"""What describes a scene, and when."""
 
 
 class Rule(NamedTuple):
-    """Values for every scene that all the words describe (see `words`)."""
+    """Settings of every scene that all the words describe."""
 
     words: tuple[str, ...]
-    values: Raw
+    settings: Settings
 
 
 RULES = (
+    Rule(("statistics",), {"grade.strength": 0}),
     Rule(("still",), {"dream.octaves": BY_SIZE, "output.codec": "png"}),
     Rule(("noise", "film"), {"camera.zoom": 1.02}),
     Rule(("picture", "film"), {"camera.zoom": 1.01}),
@@ -46,7 +59,7 @@ RULES = (
         ("class",),
         {
             "dream.transforms.jitter": 20,
-            "dream.transforms.scale": [0.9, 1.4],
+            "dream.transforms.scale": [0.7, 1.2],
             "dream.transforms.rotate": 10,
             "dream.transforms.flip": True,
             "dream.gradient": {"natural": {"decay_power": 0.6, "min_frequency": 3}},
@@ -88,79 +101,73 @@ GROUPS = (
     ("output",),
     ("dream.octaves", "dream.steps", "dream.first_frame"),
 )
-"""Keys that are one decision: a scene that sets one of them gets no values of rules for the others."""
+"""Keys and sections that are one decision: a scene that sets any of a group decides all of it."""
 ADDED = "objectives[]"
 """The key of an objective that is added to those of the scene."""
 
 
 def words(spec: SceneSpec) -> frozenset[str]:
-    """Returns what describes a scene: what it requests, what it begins with, and whether it is a film.
-
-    Of a style, a class and a layer the first that there is counts, since it needs other settings than those after it.
-    """
+    """Returns those of WORDS that describe a scene."""
     objectives = spec.objectives
     has_class = any(each.classes or each.tour == "classes" for each in objectives)
     requested = "style" if any(each.style for each in objectives) else "class" if has_class else "layer"
-    begins = "clip" if spec.source.video else "picture" if spec.source.image else "noise"
-    is_still = begins != "clip" and spec.length == 1
-    return frozenset([requested, begins, "still" if is_still else "film"])
+    source = "clip" if spec.source.video else "picture" if spec.source.image else "noise"
+    length = "still" if source != "clip" and spec.length == 1 else "film"
+    statistics = {"statistics"} if any(each.statistics == "natural" for each in objectives) else set()
+    return frozenset({requested, source, length, *statistics})
 
 
 def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool) -> dict[str, Any]:
-    """Returns the values of the rules for every key that the spec, of a film of `size` pixels, does not set.
+    """Returns the settings of all rules for a scene of a `size` in pixels but those that it decides itself.
 
-    Without statistics, a style or a mask, outside of which nothing changes, those of photographs are added in a network
-    that has batch norms.
+    In a network that has batch norms, an objective may be among them, under the key ADDED.
     """
-    described = words(spec)
-    statistics = {each.statistics for each in spec.objectives}
     chosen: dict[str, Any] = {}
-    is_masked = any(each.mask for each in spec.objectives)
-    if statistics == {None} and "style" not in described and not is_masked and has_norms:
+    described = words(spec)
+    if has_norms and _lacks_statistics(spec):
         chosen[ADDED] = {"statistics": "natural"}
-    if ADDED in chosen or "natural" in statistics:
-        chosen["grade.strength"] = 0
+        described |= {"statistics"}
     for rule in RULES:
         if described.issuperset(rule.words):
-            chosen.update(rule.values)
+            chosen.update(rule.settings)
     octaves = 1 + math.floor(math.log(max(1, min(size) / COARSEST_SIDE), OCTAVE_SCALE))
     chosen = {key: octaves if value == BY_SIZE else value for key, value in chosen.items()}
-    decided = [group for group in GROUPS if any(_is_set(spec, key) for key in group)]
-    closed = tuple(key for group in decided for key in group)
-    return {
-        key: value
-        for key, value in chosen.items()
-        if key == ADDED or not (key.startswith(closed) or _is_set(spec, key))
-    }
+    return {key: value for key, value in chosen.items() if not _is_decided(spec, key)}
 
 
-def with_defaults(spec: SceneSpec, chosen: Raw) -> SceneSpec:
-    """Returns the spec with values for keys that it does not set."""
-    nested: dict[str, Any] = {}
-    for key, value in chosen.items():
-        *path, last = key.split(".")
-        section = nested
-        for name in path:
-            section = section.setdefault(name, {})
-        section[last] = value
+def with_defaults(spec: SceneSpec, chosen: Settings) -> SceneSpec:
+    """Returns the spec with settings of `defaults`, none of which it decides."""
     changes: dict[str, Any] = {}
-    if added := nested.pop(ADDED, None):
-        changes["objectives"] = (*spec.objectives, ObjectiveSpec.model_validate(added))
-    changes |= {name: _merged(getattr(spec, name), values) for name, values in nested.items()}
+    sections: dict[str, Any] = {}
+    for key, value in chosen.items():
+        if key == ADDED:
+            changes["objectives"] = (*spec.objectives, ObjectiveSpec.model_validate(value))
+            continue
+        name, *path, last = key.split(".")
+        if name not in sections:
+            sections[name] = getattr(spec, name).model_dump(exclude_unset=True, by_alias=True)
+        section = sections[name]
+        for step in path:
+            section = section.setdefault(step, {})
+        section[last] = value
+    for name, section in sections.items():
+        changes[name] = type(getattr(spec, name)).model_validate(section)
     return spec.replaced(**changes)
 
 
-def _merged(section: Any, values: dict[str, Any]) -> Any:
-    return type(section).model_validate(_deep_merged(values, section.model_dump(exclude_unset=True, by_alias=True)))
+def _lacks_statistics(spec: SceneSpec) -> bool:
+    """Returns whether no objective is about statistics, as a style is, or masked: outside of a mask nothing changes."""
+    return not any(each.statistics or each.style or each.mask for each in spec.objectives)
 
 
-def _deep_merged(below: Raw, above: Raw) -> dict[str, Any]:
-    both = {key for key in below.keys() & above.keys() if isinstance(below[key], dict) and isinstance(above[key], dict)}
-    return {**below, **above, **{key: _deep_merged(below[key], above[key]) for key in both}}
+def _is_decided(spec: SceneSpec, key: str) -> bool:
+    """Returns whether a scene sets a key or any other of its group."""
+    group = next((group for group in GROUPS if key.startswith(group)), (key,))
+    return any(_is_set(spec, each) for each in group)
 
 
 def _is_set(spec: SceneSpec, key: str) -> bool:
-    """Returns whether a value, or any in a section, is set."""
+    """Returns whether a scene sets a value, or any value of a section."""
     value: Any = spec
     for name in key.split("."):
         if name not in value.model_fields_set:

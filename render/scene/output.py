@@ -25,7 +25,7 @@ class Output(Section):
 
     path: str | None = None
     """The film's path, relative to the current folder. It ends in .mp4 or .mov, or for pictures in .png or .jpg, with
-    a number when there are several, `frames/%05d.png`; default: the scene's name and .mp4."""
+    a number when there are several, `frames/%05d.png`; default: the scene's name and .mp4, or .png for a still."""
     codec: Codec | None = None
     """Codec of the frames; default: by the path's ending, h264 for .mp4 and .mov."""
     crf: int | None = Field(default=None, ge=1, le=51)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from string import Template
 from typing import Any
 
+from render.scene.defaults import GROUPS, RULES, WORDS
 from render.scene.easings import EASINGS
 from render.scene.expressions import CONSTANTS, FUNCTIONS, MAX_EXPONENT, MAX_LENGTH
 from render.scene.renames import ANY, KEYS, VALUES
@@ -25,8 +26,32 @@ YAML is read strictly, with the values of YAML 1.2: `on`, `yes` and `1:30` are t
 tags and a second document are errors. Anchors and aliases are allowed.
 
 In the tables, ~ marks a [track](#tracks): a value that may change over the film. A dash marks a key without a fixed
-default; its description says what applies. A path is relative to the scene file, with `--set` to the current folder;
-`output.path` is always relative to the current folder.
+default; its description says what applies. An asterisk marks a default that some scenes replace by another one: see
+[Defaults that follow from the scene](#defaults-that-follow-from-the-scene). A path is relative to the scene file, with
+`--set` to the current folder; `output.path` is always relative to the current folder.
+"""
+DEFAULTS = """\
+## Defaults that follow from the scene
+
+Which settings are good depends on what a scene requests, and on what it begins with. These words describe a scene:
+
+| word | when |
+| --- | --- |
+$words
+
+A scene that all words of a row describe has the defaults of the row; a later row overrides an earlier one. `by size` is
+the most octaves of which the coarsest has a shorter side of at least 128 pixels:
+
+| words | defaults |
+| --- | --- |
+$rules
+
+A key that is set stays as it is. Each of these groups is one decision; a scene that sets any of its keys gets none of
+these defaults for the others: $groups.
+
+The objective `statistics: natural` is added to a scene without `statistics`, `style` and `mask`, where the network has
+batch norms; `statistics: none` leaves it out. `render check SCENE --defaults` prints what a scene gets. The scene that
+a film embeds has all values, and gets none.
 """
 TRACKS = """\
 ## Tracks
@@ -102,7 +127,7 @@ $rows
 
 def reference_text() -> str:
     """Returns the text of `docs/scene.md`."""
-    return "\n".join([INTRODUCTION, *_sections(), _tracks(), _errors(), _renames()])
+    return "\n".join([INTRODUCTION, *_sections(), _defaults(), _tracks(), _errors(), _renames()])
 
 
 def _sections() -> Iterator[str]:
@@ -140,6 +165,8 @@ def _choice(section: Any) -> str:
 def _row(name: str, part: Any, definitions: Any, *, is_required: bool) -> str:
     mark = " ~" if _is_track(part) else ""
     default = "required" if is_required else _default(part.get("default"))
+    if any(name in rule.settings for rule in RULES):
+        default += " *"
     description = part.get("description") or _resolved(part, definitions)["description"]
     cells = [f"`{name}`{mark}", _value(part, definitions), default, _one_line(description)]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -223,6 +250,22 @@ def _number(bound: Any) -> str | None:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _defaults() -> str:
+    rules = (
+        f"| {', '.join(rule.words)} | {', '.join(_setting(key, value) for key, value in rule.settings.items())} |"
+        for rule in RULES
+    )
+    return Template(DEFAULTS).substitute(
+        words="\n".join(f"| {word} | {meaning} |" for word, meaning in WORDS.items()),
+        rules="\n".join(rules),
+        groups="; ".join(", ".join(f"`{key}`" for key in group) for group in GROUPS),
+    )
+
+
+def _setting(key: str, value: Any) -> str:
+    return f"`{key}: {json.dumps(value).replace(chr(34), '')}`"
 
 
 def _tracks() -> str:

@@ -1,7 +1,8 @@
-"""`render check`: warnings, and its JSON."""
+"""`render check`: warnings, tracks, defaults, and its JSON."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,26 @@ def test_check_in_json_has_every_value_of_a_track_and_every_turn(call: Call, fol
     times = {"fades_in_s": 2, "full_s": 3, "fades_out_s": 5, "ends_s": 6}
     assert [turn["name"] for turn in turns] == ["ant", "bee"]
     assert turns[1] == {"event": "turn", "key": "objectives.0", "name": "bee", **times}
+
+
+STILL = ("--set", "objectives=[{layer: blocks.1}]", "--set", "duration=1")
+
+
+def test_check_prints_the_defaults_that_follow_from_the_scene(call: Call, folder: Path) -> None:
+    lines = [line.split(maxsplit=1) for line in call("check", "s.yaml", "--defaults", *STILL).out.splitlines()]
+    printed = lines[lines.index(["key", "default"]) + 1 :]
+    assert ["objectives[]", '{"statistics": "natural"}'] in printed
+    assert ["output.codec", '"png"'] in printed
+    assert not [key for key, _ in printed if key.startswith("source")]  # the scene sets its grain
+    film = ("--set", "output.path=s.png")
+    assert call("s.yaml", *STILL, *film).status == 0
+    assert call("check", "s.png", "--defaults").out.splitlines()[-1] == "no default follows from the scene"
+
+
+def test_check_in_json_has_the_key_and_the_value_of_every_default(call: Call, folder: Path) -> None:
+    _, *events = call("check", "s.yaml", "--defaults", "--json", *STILL).events
+    defaults = {event["key"]: event["value"] for event in events}
+    assert events == [{"event": "default", "key": key, "value": value} for key, value in defaults.items()]
+    assert (defaults["objectives[]"], defaults["output.codec"]) == ({"statistics": "natural"}, "png")
+    set_here = [f"--set={key}={json.dumps(value)}" for key, value in defaults.items() if key != "objectives[]"]
+    assert len(call("check", "s.yaml", "--defaults", "--json", *STILL, *set_here).events) == 2
