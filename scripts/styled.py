@@ -1,7 +1,7 @@
 """Six photos in six styles by configs/paint.yaml, and how near efficientnet_lite2 finds them to the styles.
 
 The distance is that of lite2's own moments, over the first half of its batch norms, to those of the style, relative to
-the untouched photo's. The content is legible if the class that lite2 gives the photo is among the first five of the result.
+the untouched photo's. A content is legible if the class that lite2 gives the photo is among the first five afterwards.
 """
 
 from __future__ import annotations
