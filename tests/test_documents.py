@@ -33,6 +33,7 @@ PLACEHOLDERS = {"$seed": "1", "dream.cadence=N": "dream.cadence=2"}
 SOURCES = {
     "photo": ("source.image", "me.jpg"),
     "cloud": ("source.image", "me.jpg"),
+    "paint": ("source.image", "me.jpg"),
     "stylize": ("source.video", "clip.mp4"),
     "dreamscape": ("source.video", "clip.mp4"),
 }

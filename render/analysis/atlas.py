@@ -133,7 +133,7 @@ def _scene(network: str, objective: dict[str, Any], *, choice: AtlasOptions) -> 
             "duration": 1,
             "source": source,
             "network": chosen,
-            "objectives": [objective],
+            "objectives": [objective, {"statistics": "natural" if MODELS[network].has_norms else "none"}],
             "dream": dream,
             "output": {"codec": "png"},
         }

@@ -12,9 +12,8 @@ from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
 
 BY_SIZE = "by size"
-"""Octaves until the shorter side of the coarsest is about COARSEST_SIDE."""
+"""A number of octaves: the most of which the coarsest has a shorter side of at least COARSEST_SIDE pixels."""
 COARSEST_SIDE = 128
-"""Pixels."""
 Settings = Mapping[str, Any]
 """Values by dotted key, `dream.steps`, as they are written in a scene."""
 WORDS = {
@@ -60,7 +59,7 @@ RULES = (
         ("class",),
         {
             "dream.transforms.jitter": 20,
-            "dream.transforms.scale": [0.9, 1.4],
+            "dream.transforms.scale": [0.7, 1.2],
             "dream.transforms.rotate": 10,
             "dream.transforms.flip": True,
             "dream.gradient": {"natural": {"decay_power": 0.6, "min_frequency": 3}},
@@ -119,7 +118,7 @@ def words(spec: SceneSpec) -> frozenset[str]:
 
 
 def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool) -> dict[str, Any]:
-    """Returns the settings of all rules for a scene, of (width, height) pixels, but those that it decides itself.
+    """Returns the settings of all rules for a scene of a `size` in pixels but those that it decides itself.
 
     In a network that has batch norms, an objective may be among them, under the key ADDED.
     """
@@ -131,11 +130,10 @@ def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool) -> dict
     for rule in RULES:
         if described.issuperset(rule.words):
             chosen.update(rule.settings)
-    return {
-        key: _octaves(size, spec.dream.octave_scale) if value == BY_SIZE else value
-        for key, value in chosen.items()
-        if not _is_decided(spec, key)
-    }
+    octaves = 1 + math.floor(math.log(max(1, min(size) / COARSEST_SIDE), spec.dream.octave_scale))
+    octaves = min(octaves, MAX_OCTAVES)
+    chosen = {key: octaves if value == BY_SIZE else value for key, value in chosen.items()}
+    return {key: value for key, value in chosen.items() if not _is_decided(spec, key)}
 
 
 def with_defaults(spec: SceneSpec, chosen: Settings) -> SceneSpec:
@@ -161,11 +159,6 @@ def with_defaults(spec: SceneSpec, chosen: Settings) -> SceneSpec:
 def _lacks_statistics(spec: SceneSpec) -> bool:
     """Returns whether no objective is about statistics, as a style is, or masked: outside of a mask nothing changes."""
     return not any(each.statistics or each.style or each.mask for each in spec.objectives)
-
-
-def _octaves(size: tuple[int, int], scale: float) -> int:
-    """Returns the number of octaves, whose sizes differ by a factor, that are BY_SIZE."""
-    return min(MAX_OCTAVES, 1 + math.floor(math.log(max(1, min(size) / COARSEST_SIDE), scale)))
 
 
 def _is_decided(spec: SceneSpec, key: str) -> bool:

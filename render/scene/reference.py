@@ -39,13 +39,12 @@ Which settings are good depends on what a scene requests, and on what it begins 
 | --- | --- |
 $words
 
-A scene that all words of a row describe has the defaults of the row; a later row overrides an earlier one:
+A scene that all words of a row describe has the defaults of the row; a later row overrides an earlier one. `$by_size`
+is the most octaves of which the coarsest has a shorter side of at least $side pixels:
 
 | words | defaults |
 | --- | --- |
 $rules
-
-Octaves $by_size are as many as make the shorter side of the coarsest about $side pixels.
 
 A key that is set stays as it is. Each of these groups is one decision; a scene that sets any of its keys gets none of
 these defaults for the others: $groups.

@@ -124,7 +124,7 @@ def test_a_film_resumes_at_any_frame(tmp_path: Path, network: Network) -> None:
     scene = scene_of(tmp_path, ("duration", "8"), ("camera.look_at.by", "5"), ("dream.cadence", "2"))
     whole = list(loop.frames(engine_of(scene, network)))
     for start in range(1, 8):
-        resumed = loop.frames(engine_of(scene, network), start=start, canvas=whole[start - 1].canvas.clone())
+        resumed = loop.frames(engine_of(scene, network), start=start, state=whole[start - 1].state)
         assert all(torch.equal(a.picture, b.picture) for a, b in zip(whole[start:], resumed, strict=True))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from render.pipeline.scene import Scene, complete
 from render.scene import defaults as module
-from render.scene.defaults import ADDED, BY_SIZE, GROUPS, RULES, WORDS, Rule, with_defaults, words
+from render.scene.defaults import ADDED, BY_SIZE, GROUPS, RULES, WORDS, Rule, defaults, with_defaults, words
 from render.scene.model import SceneSpec
 from render.scene.structure import key_paths
 from tests.scene.test_document import document, load
@@ -21,6 +21,7 @@ NATURAL, NONE = {"statistics": "natural"}, {"statistics": "none"}
 REQUESTS = {"layer": LAYER, "class": CLASS, "style": STYLE}
 SOURCES: dict[str, Any] = {"noise": "noise", "picture": {"image": "p.png"}, "clip": {"video": "c.mp4"}}
 DURATIONS = {"still": 1, "film": 9}
+SIZE = (256, 320)
 KINDS = [kind for kind in product(REQUESTS, SOURCES, DURATIONS) if kind[1:] != ("clip", "still")]
 
 
@@ -33,11 +34,6 @@ def spec_of(*kind: str, **keys: Any) -> SceneSpec:
     """Returns the spec of a scene that three words describe: what it requests, its source and its length."""
     requested, source, length = kind
     return spec(REQUESTS[requested], **{"source": SOURCES[source], "duration": DURATIONS[length], **keys})
-
-
-def defaults(of: SceneSpec, *, has_norms: bool = True, size: tuple[int, int] = (512, 512)) -> dict[str, Any]:
-    """Returns the defaults that follow from a scene."""
-    return module.defaults(of, size=size, has_norms=has_norms)
 
 
 def value(of: SceneSpec, key: str) -> Any:
@@ -80,7 +76,7 @@ def test_a_rule_has_known_words_and_valid_settings(rule: Rule) -> None:
     assert {*rule.words} <= WORDS.keys()
     assert {tuple(key.split(".")) for key in rule.settings} <= {*key_paths()}
     source = next((SOURCES[word] for word in rule.words if word in SOURCES), "noise")
-    settings = {key: 2 if setting == BY_SIZE else setting for key, setting in rule.settings.items()}
+    settings = {key: 3 if setting == BY_SIZE else setting for key, setting in rule.settings.items()}
     changed = with_defaults(spec(source=source), settings)
     for key, setting in settings.items():
         assert value(changed, key) in (setting, [setting])  # steps are written as a list
@@ -89,10 +85,10 @@ def test_a_rule_has_known_words_and_valid_settings(rule: Rule) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
 def test_a_scene_with_its_defaults_has_no_further_ones(kind: tuple[str, str, str]) -> None:
     plain = spec_of(*kind)
-    chosen = defaults(plain)
+    chosen = defaults(plain, size=SIZE, has_norms=True)
     changed = with_defaults(plain, chosen)
     assert chosen
-    assert defaults(changed) == {}
+    assert defaults(changed, size=SIZE, has_norms=True) == {}
     assert with_defaults(plain, {}) == plain
 
 
@@ -100,31 +96,31 @@ def test_rules_that_describe_a_scene_apply_and_later_ones_override(monkeypatch: 
     rules = [(("layer",), 1), (("class",), 2), (("layer", "film"), 3), (("layer", "still"), 4), (("statistics",), 5)]
     monkeypatch.setattr(module, "RULES", [Rule(words, {"dream.octaves": octaves}) for words, octaves in rules])
     octaves = {
-        kind: defaults(spec_of(*kind), has_norms=False)["dream.octaves"]
+        kind: defaults(spec_of(*kind), size=SIZE, has_norms=False)["dream.octaves"]
         for kind in (("layer", "noise", "film"), ("layer", "noise", "still"), ("class", "noise", "film"))
     }
     assert [*octaves.values()] == [3, 4, 2]
-    assert defaults(spec(LAYER))["dream.octaves"] == 5
+    assert defaults(spec(LAYER), size=SIZE, has_norms=True)["dream.octaves"] == 5
 
 
-@pytest.mark.parametrize(
-    ("size", "octave_scale", "octaves"),
-    [((64, 64), 2, 1), ((255, 999), 2, 1), ((999, 256), 2, 2), ((512, 512), 2, 3), ((16384, 16384), 1.4, 12)],
-)
-def test_octaves_by_size_end_at_a_small_picture(
-    size: tuple[int, int], octave_scale: float, octaves: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "RULES", [Rule(("layer",), {"dream.octaves": BY_SIZE})])
-    chosen = defaults(spec(dream={"octave_scale": octave_scale}), has_norms=False, size=size)
-    assert chosen == {"dream.octaves": octaves}
-    assert with_defaults(spec(), chosen).dream.octaves == octaves
+@pytest.mark.parametrize(("size", "octaves"), [((256, 256), 3), ((1280, 720), 6), ((720, 1280), 6), ((64, 64), 1)])
+def test_the_coarsest_octave_has_a_shorter_side_of_about_128(size: tuple[int, int], octaves: int) -> None:
+    assert defaults(spec_of("class", "noise", "still"), size=size, has_norms=True)["dream.octaves"] == octaves
+
+
+def test_octaves_by_size_follow_the_octave_scale_and_are_at_most_as_many_as_a_scene_may_have() -> None:
+    still = spec_of("class", "noise", "still", dream={"octave_scale": 2})
+    assert defaults(still, size=(512, 512), has_norms=True)["dream.octaves"] == 3
+    large = spec_of("class", "noise", "still")
+    chosen = defaults(large, size=(16384, 16384), has_norms=True)
+    assert with_defaults(large, chosen).dream.octaves == 12
 
 
 def test_a_key_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"dream.step_size": 0.5, "dream.gradient": "raw", "dream.transforms.rotate": 9, "dream.momentum": 0.5}
     monkeypatch.setattr(module, "RULES", [Rule(("layer",), settings)])
     written = spec(dream={"step_size": 0.25, "gradient": {"gaussian": {}}, "transforms": {"jitter": 3}})
-    changed = with_defaults(written, defaults(written, has_norms=False))
+    changed = with_defaults(written, defaults(written, size=SIZE, has_norms=False))
     assert value(changed, "dream") == {
         "step_size": 0.25,
         "gradient": {"gaussian": {}},
@@ -148,14 +144,14 @@ def test_a_key_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_scene_that_sets_one_key_of_a_group_decides_all_of_it(keys: dict[str, Any], group: tuple[str, ...]) -> None:
     for requested, length in product(REQUESTS, DURATIONS):
-        without = defaults(spec_of(requested, "noise", length))
-        decided = defaults(spec_of(requested, "noise", length, **keys))
+        without = defaults(spec_of(requested, "noise", length), size=SIZE, has_norms=True)
+        decided = defaults(spec_of(requested, "noise", length, **keys), size=SIZE, has_norms=True)
         assert decided == {key: each for key, each in without.items() if not key.startswith(group)}
 
 
 @pytest.mark.parametrize("section", ["camera", "grade", "output", "dream"])
 def test_an_empty_section_sets_nothing(section: str) -> None:
-    assert defaults(spec(**{section: {}})) == defaults(spec())
+    assert defaults(spec(**{section: {}}), size=SIZE, has_norms=True) == defaults(spec(), size=SIZE, has_norms=True)
 
 
 def test_the_groups_are_keys_of_a_scene() -> None:
@@ -178,7 +174,7 @@ def test_statistics_are_added_where_nothing_speaks_against_it(
     objectives: list[dict[str, Any]], has_norms: bool, is_added: bool
 ) -> None:
     written = spec(*objectives)
-    chosen = defaults(written, has_norms=has_norms)
+    chosen = defaults(written, size=SIZE, has_norms=has_norms)
     added = with_defaults(written, chosen).objectives[len(objectives) :]
     assert (ADDED in chosen, [each.statistics for each in added]) == (is_added, ["natural"] * is_added)
     assert ("grade.strength" in chosen) == (is_added or NATURAL in objectives)
@@ -194,7 +190,7 @@ def completed(folder: Path, text: str, *, is_film: bool = False) -> Scene:
 def test_a_scene_file_gets_defaults_and_the_scene_of_a_film_gets_none(tmp_path: Path) -> None:
     text = "objectives: [{layer: blocks.1}]\n"
     scene = completed(tmp_path, text)
-    assert scene.defaults == defaults(load(tmp_path, text))
+    assert scene.defaults == defaults(load(tmp_path, text), size=scene.size, has_norms=True)
     assert [each.statistics for each in scene.spec.objectives] == [None, "natural"]
     for other in (completed(tmp_path, text, is_film=True), complete(load(tmp_path, text), paths={}, stem="s")):
         assert other.defaults == {}
