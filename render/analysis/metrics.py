@@ -102,9 +102,12 @@ class Metrics:
     def summary(self, source: Metrics | None = None) -> list[tuple[str, float]]:
         """Means by name, and how far brightness and contrast drift from the first frame's.
 
-        With the metrics of the `source` clip, the drift is that of the difference from the clip.
+        With the metrics of the `source` clip, the drift is that of the difference from the clip, and E_warp is also
+        given beyond the clip's own: water and noise move by themselves.
         """
         rows = [("E_warp", fmean(self.e_warp))] if self.e_warp else []
+        if rows and source is not None:
+            rows.append(("E_warp, beyond the clip's own", fmean(self.e_warp) - fmean(source.e_warp)))
         rows += [
             (f"E_warp, a shot's first frame and {distance} later", fmean(values))
             for distance, values in sorted(self.far.items())

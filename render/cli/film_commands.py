@@ -251,8 +251,8 @@ def _print_metrics(of_film: Metrics, of_source: Metrics | None) -> None:
     if of_source is None:
         print_table(("", "film", ""), rows)
         return
-    source_values = dict(of_source.summary())
-    rows = [(name, value, f"{source_values[name]:.5g}", good) for name, value, good in rows]
+    source_values = {name: f"{value:.5g}" for name, value in of_source.summary()}
+    rows = [(name, value, source_values.get(name, ""), good) for name, value, good in rows]
     print_table(("", "film", "source", ""), rows)
 
 

@@ -170,7 +170,7 @@ def test_the_command_prints_a_table_or_json(
         return capsys.readouterr().out
 
     rows = [line.split("  ")[0] for line in printed().splitlines()[1:]]
-    assert rows[:2] == ["E_warp", "E_warp, a shot's first frame and 2 later"]
+    assert rows[:3] == ["E_warp", "E_warp, beyond the clip's own", "E_warp, a shot's first frame and 2 later"]
     assert rows[-6:] == [
         "objective",
         "sharpness",
@@ -180,9 +180,11 @@ def test_the_command_prints_a_table_or_json(
         "contrast, furthest drift",
     ]
     good = [line.rstrip().split("  ")[-1].strip() for line in printed().splitlines()[1:]]
-    assert good[:2] == ["lower is steadier"] * 2
+    assert good[:3] == ["lower is steadier"] * 3
     assert all(" " in words and not words[0].isdigit() for words in good)
     output = json.loads(printed("--json"))
+    values = [line.split()[-5:-3] for line in printed().splitlines()[1:3]]
+    assert float(values[1][-1]) == pytest.approx(float(values[0][0]) - float(values[0][1]), rel=1e-3)
     assert len(output["film"]["objective"]) == len(output["source"]["objective"]) == 16
     assert set(output["film"]["far"]) == {"2", "4"}
 
