@@ -29,10 +29,10 @@ STYLES = Path("configs/styles")
 PAIRS = (
     (PHOTOS / "chelsea.png", STYLES / "strokes.jpg"),
     (PHOTOS / "coffee.png", STYLES / "mosaic.jpg"),
-    (PHOTOS / "rocket.jpg", STYLES / "engraving.jpg"),
+    (PHOTOS / "motorcycle_left.png", STYLES / "engraving.jpg"),
     (PHOTOS / "chelsea.png", PHOTOS / "ihc.png"),
     (PHOTOS / "coffee.png", PHOTOS / "gravel.png"),
-    (PHOTOS / "rocket.jpg", PHOTOS / "retina.jpg"),
+    (PHOTOS / "motorcycle_left.png", PHOTOS / "brick.png"),
 )
 SIDE = 384
 MAX_RATIO = 0.35
@@ -46,7 +46,7 @@ def main() -> None:
     judge = load_network(JUDGE)
     cells: list[Cell] = []
     is_good = True
-    print(f"{'photo':<12}{'style':<12}{'distance':>9}  {'class of the photo':<24}{'rank':>5}")
+    print(f"{'photo':<18}{'style':<12}{'distance':>9}  {'class of the photo':<24}{'rank':>5}")
     for content, style in PAIRS:
         untouched, painted = load_fitted(content, SIDE), paint(content, style)
         ratio = distance(judge, painted, style) / distance(judge, untouched, style)
@@ -54,7 +54,7 @@ def main() -> None:
         scores = logits(judge, painted)
         rank = int((scores > scores[top]).sum()) + 1
         is_good &= ratio <= MAX_RATIO and rank <= 5
-        print(f"{content.stem:<12}{style.stem:<12}{ratio:>9.2f}  {judge.classes[top]:<24}{rank:>5}", flush=True)
+        print(f"{content.stem:<18}{style.stem:<12}{ratio:>9.2f}  {judge.classes[top]:<24}{rank:>5}", flush=True)
         cells += [
             cell(F.interpolate(load_fitted(style, SIDE), untouched.shape[2:]), style.stem),
             cell(painted, content.stem),

@@ -89,8 +89,11 @@ RULES = (
     Rule(("class", "noise", "film"), {"dream.first_frame.octaves": BY_SIZE, "dream.first_frame.steps": 40}),
     Rule(("class", "picture", "film"), {"dream.step_size": 0.006}),
     Rule(("class", "clip"), {"dream.step_size": 0.006, "dream.first_frame.steps": 12}),
-    Rule(("style",), {"dream.transforms.jitter": 16, "dream.gradient": {"natural": {"decay_power": 0.2}}}),
-    Rule(("style", "still"), {"dream.steps": 40, "dream.step_size": 0.01, "dream.final_step_scale": 0.1}),
+    Rule(
+        ("style",),
+        {"dream.transforms.jitter": 16, "dream.gradient": {"natural": {"decay_power": 0.35, "color_correlation": 0.5}}},
+    ),
+    Rule(("style", "still"), {"dream.steps": 60, "dream.step_size": 0.01, "dream.final_step_scale": 0.1}),
     Rule(("style", "film"), {"dream.steps": 3, "dream.step_size": 0.008, "dream.first_frame.steps": 30}),
 )
 """Later rules override earlier ones."""
