@@ -124,10 +124,13 @@ class Term:
     def value(self, activation: Tensor, transform: Transform, *, region: Region | None) -> Tensor:
         """Returns what the positions of a region, or all of them (None), add to the objective.
 
-        A measure of the whole layer is a mean over positions and is weighted by their fraction; a local one is not.
+        A measure of the whole layer is a mean over positions and is weighted by their fraction; a local one is not. A
+        region without positions adds 0.
         """
         if region is None:
             return self.weight * self.measure(activation, Region.whole(activation, transform))
+        if region.fraction == 0:
+            return _at_least_float32(activation).sum()
         fraction = 1.0 if self.receptive_field is not None else region.fraction
         return self.weight * fraction * self.measure(activation, region)
 

@@ -94,7 +94,8 @@ class TiledNetwork:
             for tile in grid if names else ():
                 for name, activation in self.network.activations(tile.crop(x), names).items():
                     part, region = tile.region(activation, strides[name], transform=transform)
-                    sums[name] = sums.get(name, torch.zeros((), device=x.device)) + region.fraction * moments(part)
+                    if region.fraction > 0:
+                        sums[name] = sums.get(name, torch.zeros((), device=x.device)) + region.fraction * moments(part)
         return sums
 
     def _tile_gradients(

@@ -172,13 +172,14 @@ def concatenate(
     streams = ["-map", "0:v"]
     if sound is not None:
         streams = ["-copyts", *ffmpeg.input_arguments(sound), "-map", "0:v", "-map", "2:a"]
+    # The box `btrt`, which players do not need, would hold the bit rate of the first segment, as long as that is.
     ffmpeg.run(
         *ffmpeg.QUIET,
         *ffmpeg.LOCAL_ONLY, *CONCATENATED, "-i", list_file.name,
         *ffmpeg.LOCAL_ONLY, "-f", "ffmetadata", "-i", "metadata.txt",
         *streams, "-map_metadata", "1", "-c", "copy", "-bsf:v", output_format.timestamps,
-        "-fflags", "+bitexact", "-movflags", flags, "-video_track_timescale", str(output_format.timescale),
-        output.name,
+        "-fflags", "+bitexact", "-movflags", flags, "-write_btrt", "0",
+        "-video_track_timescale", str(output_format.timescale), output.name,
         folder=folder,
     )  # fmt: skip
 

@@ -66,6 +66,7 @@ def read_layers(model: nn.Module, trained_side: int) -> LayerMap:
 class _ShapeReader(fx.Interpreter):
     """Runs a graph on the meta device as far as the size of the picture allows: not every operation takes any.
 
+    `shapes` are those of the nodes that depend on the picture, which requires a gradient, unlike the parameters.
     `unsupported` are the nodes that cannot be computed. Where an assertion fails, none can.
     """
 
@@ -84,7 +85,7 @@ class _ShapeReader(fx.Interpreter):
         except (RuntimeError, AssertionError):
             self.unsupported.update(self._nodes if n.is_impure() else [n])
             return None
-        if isinstance(value, Tensor) and value.is_floating_point() and 2 <= value.dim() <= 4:
+        if isinstance(value, Tensor) and value.requires_grad and 2 <= value.dim() <= 4:
             self.shapes[n] = tuple(value.shape)
         return value
 
@@ -98,7 +99,8 @@ class _ShapeReader(fx.Interpreter):
 def _activation_shapes(graph: fx.GraphModule, size: Size) -> Shapes:
     """Returns the shapes of the activations that can be computed for a picture of (height, width)."""
     reader = _ShapeReader(graph)
-    reader.run(torch.empty(1, 3, *size, device="meta"))
+    with torch.enable_grad():
+        reader.run(torch.empty(1, 3, *size, device="meta", requires_grad=True))
     output: Any = graph.graph.output_node()
     nodes = output.args[0].items()
     return {name: reader.shapes[node] for name, node in nodes if node in reader.shapes.keys() - reader.unsupported}

@@ -22,7 +22,7 @@ from render.models.moments import with_moments
 
 ACTIVATION_FUNCTIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish)
 """Modules that may work in place; without arguments they do not."""
-LAYERS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
+LAYERS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, nn.GELU, nn.MaxPool2d)
 """Modules that do not overwrite their input, nor return a view of it."""
 FUNCTIONS = (operator.add, torch.add, torch.cat, with_moments)
 """Functions that do not, either."""
@@ -142,7 +142,8 @@ def _replace_relu6(module: fx.GraphModule) -> None:
 def _protect_outputs(module: fx.GraphModule) -> None:
     """Lets no later operation overwrite an output, or what was measured, whose gradient needs it.
 
-    An activation function in place becomes one that is not; other operations that may overwrite it get a copy.
+    An activation function in place becomes one that is not; other operations that may overwrite it get a copy. As in
+    all networks of torchvision, nothing reads what was overwritten, nor overwrites what an output is a view of.
     """
     output: Any = module.graph.output_node()
     measured = {value for node in module.graph.nodes if node.target is with_moments for value in node.users}
@@ -165,7 +166,7 @@ def _fold_batch_norms(module: fx.GraphModule) -> None:
         norm = modules.get(node.target) if node.op == "call_module" else None
         if not isinstance(norm, nn.BatchNorm2d):
             continue
-        source = node.args[0]
+        source = node.all_input_nodes[0]
         convolution = modules.get(source.target) if source.op == "call_module" else None
         if isinstance(convolution, nn.Conv2d) and len(source.users) == 1 and uses.count(source.target) == 1:
             module.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))

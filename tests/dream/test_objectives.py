@@ -11,7 +11,18 @@ from torch import Tensor
 
 from render.dream import gradients
 from render.dream.ascent import AscentSettings
-from render.dream.objectives import Objective, channels, class_logit, guide, layer, position
+from render.dream.objectives import (
+    Extent,
+    Objective,
+    Region,
+    channels,
+    class_logit,
+    content,
+    guide,
+    layer,
+    position,
+)
+from render.dream.statistics import ChannelTarget, statistics
 from render.dream.transforms import Transform, TransformRange
 from render.models.network import Network
 from render.models.registry import layer_map
@@ -72,6 +83,24 @@ def test_channels_and_positions_are_the_mean_squares_of_their_activations() -> N
     assert channels("a", [0, 2])(activations, IDENTITY) == pytest.approx(expected)
     assert position("a", 1, point=(0.5, 0.5))(activations, IDENTITY) == float(activation[0, 1, 2, 3] ** 2)
     assert position("a", 1, point=(1.0, 0.0))(activations, shifted) == float(activation[0, 1, 0, 5] ** 2)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        layer("a"),
+        channels("a", [1]),
+        position("a", 1, point=(0.5, 0.5), receptive_field=9),
+        guide("a", torch.ones(1, 2, 3, 3)),
+        content("a", scale=1.0).of_source(torch.zeros(1, 3, 8, 8)).given({"a": torch.zeros(1, 2, 0, 3)}),
+        statistics({"a": ChannelTarget.natural(torch.ones(2, 2))}).at({"a": torch.ones(2, 2)}),
+    ],
+)
+def test_a_part_of_the_picture_without_positions_adds_nothing(objective: Objective) -> None:
+    """Convolutions without padding leave rows at the border out, and a tile may have no others."""
+    activation = torch.zeros(1, 2, 0, 3, requires_grad=True)
+    region = Region(Extent(3, 3, 3), Extent(0, 3, 3), IDENTITY)
+    assert objective({"a": activation}, IDENTITY, regions={"a": region}) == 0
 
 
 def test_a_class_is_its_logit() -> None:

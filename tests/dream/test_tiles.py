@@ -11,12 +11,14 @@ from torch import Tensor
 from render.choices import MIN_TILE_SIZE
 from render.dream import objectives
 from render.dream.objectives import Objective
+from render.dream.statistics import ChannelTarget, statistics
 from render.dream.tiled import TiledNetwork
 from render.dream.tiles import fitting_tile_size, tile_grid
 from render.dream.transforms import Transform
 from render.errors import MissingError
 from render.models.layers import LayerInfo
 from render.models.network import Network
+from render.models.registry import layer_map
 from tests.conftest import photo_tensor
 from tests.models.zoo import random_network
 
@@ -68,13 +70,35 @@ def test_the_gradient_in_tiles_is_that_of_the_whole_picture(
 
 
 @pytest.mark.parametrize(
-    ("name", "layer"), [("googlenet", "inception3a"), ("vgg11", "features.10"), ("resnet18", "layer2")]
+    ("name", "deepest"),
+    [
+        ("googlenet", "inception3a"),
+        ("vgg11", "features.10"),
+        ("resnet18", "layer2.0"),
+        ("mobilenet_v2", "features.4"),
+        ("efficientnet_b0", "features.1.0.block.0"),
+    ],
 )
-def test_other_networks_have_the_same_gradient_in_tiles(name: str, layer: str) -> None:
+def test_other_networks_have_the_same_gradient_in_tiles(name: str, deepest: str) -> None:
+    """Of a layer, of a style, of content, and of natural statistics beside a layer."""
     net = random_network(name)
-    photo = photo_tensor("astronaut", 331, 277)
-    expected = gradients(net, objectives.layer(layer), photo)
-    assert_close(gradients(net, objectives.layer(layer), photo, tile_size=256), expected)
+    photo, source, painting = (photo_tensor(each, 243, 205) for each in ("astronaut", "coffee", "immunohistochemistry"))
+    names = list(net.layers)
+    until = names[: names.index(deepest) + 1]
+    norms = [each for each in until if net.layers[each].kind == "BatchNorm2d"]
+    style_layers = norms or [each for each in layer_map(name).blocks if each in until]
+    with torch.no_grad():
+        activations = net.activations(painting, style_layers)
+    compared = [
+        objectives.layer(deepest),
+        statistics({each: ChannelTarget.of(activations[each]) for each in style_layers}),
+        objectives.content(deepest, scale=1.0).of_source(source),
+    ]
+    if norms:
+        natural = statistics({each: ChannelTarget.natural(net.norm_statistics(each)) for each in norms})
+        compared.append(natural + objectives.layer(deepest))
+    for objective in compared:
+        assert_close(gradients(net, objective, photo, tile_size=180), gradients(net, objective, photo))
 
 
 def test_each_mask_has_a_gradient_of_its_own(network: Network) -> None:

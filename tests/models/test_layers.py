@@ -82,6 +82,12 @@ def test_activations_with_channels_last_are_returned_with_channels_first() -> No
     assert tuple(activations[swin.logits].shape) == (1, 1000)
 
 
+def test_an_operation_that_does_not_depend_on_the_picture_is_no_layer() -> None:
+    swin, vit = layer_map("swin_t").layers, layer_map("vit_b_32").layers
+    assert {"features.1.0.attn", "features.1.0.attn._get_relative_position_bias"} & swin.keys() == {"features.1.0.attn"}
+    assert {"class_token", "conv_proj", "encoder.encoder_pos_embedding"} & vit.keys() == {"conv_proj"}
+
+
 def test_strides_of_a_network_of_one_size_follow_from_that_size() -> None:
     layers = layer_map("vit_b_32").layers
     assert (layers["conv_proj"].stride, layers["conv_proj"].channels) == (32, 768)

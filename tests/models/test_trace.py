@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision.models
 from torch import Tensor, fx, nn
 
 from render.models import trace
+from render.models.registry import layer_map
 from tests.models.zoo import initialized_model, random_model, randomize_statistics
 
 FAMILIES = ["resnet18", "googlenet", "shufflenet_v2_x0_5", "mobilenet_v3_small", "densenet121", "vgg11_bn", "swin_t"]
+SLOW_FAMILIES = [
+    *("alexnet", "convnext_tiny", "efficientnet_b0", "googlenet", "inception_v3", "maxvit_t", "mnasnet0_5"),
+    *("regnet_y_400mf", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11", "vgg11_bn", "vit_b_32"),
+]
 
 
 def picture(side: int = 96) -> Tensor:
@@ -169,24 +176,125 @@ def test_optimized_networks_have_the_same_gradient(name: str, layer: str) -> Non
     assert (gradients[0] - gradients[1]).norm() < 1e-6 * gradients[0].norm()
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121", "mobilenet_v3_small", "mobilenet_v2", "vgg11_bn"])
-def test_measured_moments_and_outputs_have_the_values_and_gradient_of_the_network(name: str) -> None:
-    model = randomize_statistics(initialized_model(name)).double()
-    traced = trace.trace(model)
-    whole = Recorder(fx.GraphModule(model, traced.graph), {node: name for name, node in traced.operations.items()})
-    whole.run(picture(64).double())
-    names = [name for name, value in whole.outputs.items() if value.dim() == 4 and value.shape[2] > 1]
-    *measured, last = names[:: max(1, len(names) // 14)]
+class Functional(fx.Interpreter):
+    """Runs a network whose operations overwrite nothing, and records every output."""
+
+    def __init__(self, traced: trace.TracedModel) -> None:
+        super().__init__(fx.GraphModule(traced.model, traced.graph))
+        self.names, self.outputs = {node: name for name, node in traced.operations.items()}, dict[str, Tensor]()
+
+    def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
+        return fx.node.map_aggregate(super().fetch_args_kwargs_from_env(n), _cloned)
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if n in self.names and isinstance(value, Tensor) and value.requires_grad:
+            self.outputs[self.names[n]] = value
+        return value
+
+
+def _cloned(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def moments(activation: Tensor, axis: int) -> Tensor:
+    channels = activation.movedim(axis, 0).flatten(1)
+    return torch.stack([channels.mean(1), channels.square().mean(1)])
+
+
+def assert_measured(traced: trace.TracedModel, x: Tensor, *, outputs: list[str], measured: dict[str, int]) -> None:
+    """Asserts that outputs, moments and their gradient are those of the network whose operations overwrite nothing."""
+    x.requires_grad_()
+    reference = Functional(traced)
+    reference.run(x)
+    expected = {name: reference.outputs[name] for name in outputs}
+    expected |= {trace.moments_of(name): moments(reference.outputs[name], axis) for name, axis in measured.items()}
+    actual = trace.optimize(trace.extract(traced, outputs, measured=measured))(x)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-8)
     gradients = []
-    for moments_of_outputs in (True, False):
-        x = picture(64).double().requires_grad_()
-        if moments_of_outputs:
-            outputs = trace.optimize(trace.extract(traced, [*measured, last]))(x)
-            means = [torch.stack([value.mean((0, 2, 3)), value.square().mean((0, 2, 3))]) for value in outputs.values()]
-        else:
-            outputs = trace.optimize(trace.extract(traced, [last], measured=dict.fromkeys([*measured, last], 1)))(x)
-            means = [outputs[trace.moments_of(each)] for each in [*measured, last]]
-        value = sum((each.sin().sum() for each in means), outputs[last].square().mean())
-        gradients.append(torch.autograd.grad(value, x)[0])
-    assert (gradients[0] - gradients[1]).norm() < 1e-6 * gradients[0].norm()
-    assert gradients[0].norm() > 0
+    for values in (actual.values(), expected.values()):
+        relative = [value.square().sum() / value.detach().square().sum() for value in values]
+        gradients.append(torch.autograd.grad(torch.stack(relative).sum(), x)[0])
+    assert (gradients[0] - gradients[1]).norm() < 1e-6 * gradients[1].norm()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet18", "densenet121", "mobilenet_v3_small", "mobilenet_v2"),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in SLOW_FAMILIES),
+    ],
+)
+def test_measured_moments_and_outputs_have_the_values_and_gradient_of_the_network(name: str) -> None:
+    traced = trace.trace(random_model(name).double())
+    x = picture(layer_map(name).input_side or 75).double().requires_grad_()
+    reference = Functional(traced)
+    reference.run(x)
+    axes = {
+        layer.operation: layer.axis
+        for layer in layer_map(name).layers.values()
+        if layer.operation in reference.outputs and layer.channels > 1 and (layer.stride or layer.axis == 2)
+    }
+    operations = list(axes)[:: max(1, len(axes) // 14)]
+    assert_measured(traced, x, outputs=operations[-1:], measured={each: axes[each] for each in operations})
+    for each in operations[1:-1:8]:
+        assert_measured(traced, x, outputs=[each, operations[-1]], measured={each: axes[each]})
+
+
+class Odd(Plain):
+    """A network whose operations are used in ways that torchvision's networks do not combine."""
+
+    def __init__(self, run: Callable[[Odd, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.again, self.run = nn.Conv2d(4, 4, 1), run
+        self.relu6, self.dropout = nn.ReLU6(inplace=True), nn.Dropout(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(self, x)
+
+
+def functional(net: Odd, x: Tensor) -> Tensor:
+    x = F.relu(2 * F.hardtanh_(net.conv(x), -1, 1), inplace=True)
+    x = net.again(x).add_(1)
+    x += 1
+    return net.deeper(x)  # type: ignore[no-any-return]
+
+
+def reused(net: Odd, x: Tensor) -> Tensor:
+    x = net.relu6(net.norm(net.conv(x)))
+    for _ in range(2):
+        x = net.relu6(net.norm(net.again(x)))
+    return net.relu(net.deeper(x))  # type: ignore[no-any-return]
+
+
+def viewed(net: Odd, x: Tensor) -> Tensor:
+    x = net.conv(x)
+    x = net.again(F.relu_(x.view(x.shape).transpose(2, 3)))
+    left, right = net.relu(net.dropout(x)).chunk(2, 1)
+    return net.deeper(torch.cat([right, left], 1))  # type: ignore[no-any-return]
+
+
+def residual(net: Odd, x: Tensor) -> Tensor:
+    x = net.relu(net.conv(x))
+    y = net.again(x)
+    y += x
+    y = net.again(net.relu6(y))
+    y += x
+    return net.deeper(y)  # type: ignore[no-any-return]
+
+
+def by_keyword(net: Odd, x: Tensor) -> Tensor:
+    return net.deeper(input=net.relu(input=net.norm(input=net.conv(input=x))))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("run", [functional, reused, viewed, residual, by_keyword])
+def test_an_operation_of_an_odd_network_can_be_an_output_measured_or_both(run: Callable[[Odd, Tensor], Tensor]) -> None:
+    torch.manual_seed(1)
+    traced = trace.trace(randomize_statistics(Odd(run)).double())
+    reference = Functional(traced)
+    expected = reference.run(picture(12).double().requires_grad_())
+    assert torch.equal(expected, traced.model(picture(12).double()))
+    last = list(traced.operations)[-1]
+    for name in [each for each, value in reference.outputs.items() if value.dim() == 4]:
+        for outputs, measured in (([name, last], {}), ([last], {name: 1}), ([name, last], {name: 1, last: 1})):
+            assert_measured(traced, picture(12).double(), outputs=outputs, measured=measured)
