@@ -13,7 +13,7 @@ from render.scene.objectives import ObjectiveSpec
 
 BY_SIZE = "by size"
 """A number of octaves: the most of which the coarsest has a shorter side of at least COARSEST_SIDE pixels."""
-COARSEST_SIDE = 128
+COARSEST_SIDE = 90
 Settings = Mapping[str, Any]
 """Values by dotted key, `dream.steps`, as they are written in a scene."""
 WORDS = {
@@ -62,14 +62,14 @@ RULES = (
             "dream.transforms.scale": [0.7, 1.2],
             "dream.transforms.rotate": 10,
             "dream.transforms.flip": True,
-            "dream.gradient": {"natural": {"decay_power": 0.6, "min_frequency": 3}},
+            "dream.gradient": {"natural": {"decay_power": 0.5, "color_correlation": 0.6, "min_frequency": 1.5}},
         },
     ),
     Rule(("class", "noise"), {"source.noise.grain": 1, "source.noise.contrast": 0.01, "source.noise.color": 1}),
     Rule(
         ("class", "still"),
         {
-            "dream.steps": 80,
+            "dream.steps": 100,
             "dream.step_size": 0.004,
             "dream.final_step_scale": 0.05,
             "dream.momentum": 0.9,
