@@ -62,7 +62,7 @@ RULES = (
             "dream.transforms.scale": [0.7, 1.2],
             "dream.transforms.rotate": 10,
             "dream.transforms.flip": True,
-            "dream.gradient": {"natural": {"decay_power": 0.5, "color_correlation": 0.6, "min_frequency": 1.5}},
+            "dream.gradient": {"natural": {"decay_power": 0.6, "min_frequency": 3}},
         },
     ),
     Rule(("class", "noise"), {"source.noise.grain": 1, "source.noise.contrast": 0.01, "source.noise.color": 1}),
@@ -70,6 +70,7 @@ RULES = (
         ("class", "still"),
         {
             "dream.steps": 100,
+            "dream.gradient": {"natural": {"decay_power": 0.5, "color_correlation": 0.6, "min_frequency": 1.5}},
             "dream.step_size": 0.004,
             "dream.final_step_scale": 0.05,
             "dream.momentum": 0.9,
