@@ -161,7 +161,7 @@ def _natural_size(spec: SceneSpec, paths: Mapping[Loc, Path], footage: Clip | No
         width, height = image.image_size(picture)
     else:
         return DEFAULT_SIZE
-    return (width, height) if spec.output.chosen_codec in IMAGE_CODECS else (width // 2 * 2, height // 2 * 2)
+    return (width, height) if spec.codec in IMAGE_CODECS else (width // 2 * 2, height // 2 * 2)
 
 
 def _scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

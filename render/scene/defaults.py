@@ -10,6 +10,7 @@ from render.scene.dream import MAX_OCTAVES
 from render.scene.fields import Section
 from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
+from render.scene.output import CODEC_KEYS
 
 BY_SIZE = "by size"
 """A number of octaves: the most of which the coarsest has a shorter side of at least COARSEST_SIDE pixels."""
@@ -101,7 +102,7 @@ GROUPS = (
     ("camera",),
     ("grade",),
     ("source.noise",),
-    ("output",),
+    tuple(f"output.{key}" for key in sorted(CODEC_KEYS)),
     ("dream.octaves", "dream.steps", "dream.first_frame"),
 )
 """Keys and sections that are one decision: a scene that sets any of a group decides all of it."""
@@ -115,7 +116,7 @@ def words(spec: SceneSpec) -> frozenset[str]:
     has_class = any(each.classes or each.tour == "classes" for each in objectives)
     requested = "style" if any(each.style for each in objectives) else "class" if has_class else "layer"
     source = "clip" if spec.source.video else "picture" if spec.source.image else "noise"
-    length = "still" if source != "clip" and spec.length == 1 else "film"
+    length = "still" if spec.is_still else "film"
     statistics = {"statistics"} if any(each.statistics == "natural" for each in objectives) else set()
     return frozenset({requested, source, length, *statistics})
 

@@ -205,6 +205,8 @@ def test_a_scene_file_gets_defaults_and_the_scene_of_a_film_gets_none(tmp_path: 
         (1, "{path: a.mp4}", "a.mp4"),
         (1, "{codec: jpg}", "s.jpg"),
         (1, "{crf: 20}", "s.mp4"),
+        (1, "{audio: song.m4a}", "s.mp4"),
+        (1, "{bit_depth: 16, segment_frames: 12}", "s.png"),
     ],
 )
 def test_a_still_is_a_png_unless_the_scene_sets_an_output(
@@ -212,3 +214,8 @@ def test_a_still_is_a_png_unless_the_scene_sets_an_output(
 ) -> None:
     text = f"objectives: [{{layer: blocks.1}}]\nduration: {duration}\noutput: {output}\n"
     assert completed(tmp_path, text).output.path == path
+
+
+def test_a_still_may_have_odd_sides(tmp_path: Path) -> None:
+    text = "size: [31, 33]\nduration: 1\nobjectives: [{layer: blocks.1}]\n"
+    assert (completed(tmp_path, text).size, completed(tmp_path, text).output.codec) == ((31, 33), "png")
