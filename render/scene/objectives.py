@@ -40,6 +40,10 @@ class LayerProperties(Protocol):
     def stride(self) -> int | None:
         """Pixels between neighbouring positions; None for a layer without positions."""
 
+    @property
+    def is_single(self) -> bool:
+        """Whether its activation is one vector of the whole picture, without positions or tokens."""
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -242,6 +246,8 @@ class ObjectiveSpec(Section):
             self._check_layer(self.layer, ("layer",), network=network, info=info)
         for i, name in enumerate(self.layers or ()):
             self._check_layer(name, ("layers", i), network=network, info=info)
+            if info.layers[name].is_single:
+                raise FieldError(f"{name} has no positions, and so no statistics", ("layers", i))
         names: dict[str, tuple[str, ...]] = {}
         if self.classes is not None:
             names["classes"] = _class_names(self.classes, "class", network=network, info=info)
