@@ -27,6 +27,7 @@ WORDS = {
     "clip": "the source is a clip",
     "still": "there is one frame, and the source is no clip",
     "film": "there are more frames, or the source is a clip",
+    "one size": "the network sees pictures of one size only, as transformers do",
 }
 """What describes a scene, and when."""
 
@@ -96,6 +97,7 @@ RULES = (
     ),
     Rule(("style", "still"), {"dream.steps": 60, "dream.step_size": 0.01, "dream.final_step_scale": 0.1}),
     Rule(("style", "film"), {"dream.steps": 3, "dream.step_size": 0.008, "dream.first_frame.steps": 30}),
+    Rule(("one size",), {"dream.octaves": 1, "dream.first_frame.octaves": 1}),
 )
 """Later rules override earlier ones."""
 GROUPS = (
@@ -111,7 +113,7 @@ ADDED = "objectives[]"
 
 
 def words(spec: SceneSpec) -> frozenset[str]:
-    """Returns those of WORDS that describe a scene."""
+    """Returns those of WORDS that describe a scene, whatever its network is."""
     objectives = spec.objectives
     has_class = any(each.classes or each.tour == "classes" for each in objectives)
     requested = "style" if any(each.style for each in objectives) else "class" if has_class else "layer"
@@ -121,13 +123,14 @@ def words(spec: SceneSpec) -> frozenset[str]:
     return frozenset({requested, source, length, *statistics})
 
 
-def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool) -> dict[str, Any]:
+def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool, sees_one_size: bool = False) -> dict[str, Any]:
     """Returns the settings of all rules for a scene of a `size` in pixels but those that it decides itself.
 
-    In a network that has batch norms, an objective may be among them, under the key ADDED.
+    In a network that has batch norms, an objective may be among them, under the key ADDED. `sees_one_size` says that
+    it cannot see octaves.
     """
     chosen: dict[str, Any] = {}
-    described = words(spec)
+    described = words(spec) | ({"one size"} if sees_one_size else set())
     if has_norms and _lacks_statistics(spec):
         chosen[ADDED] = {"statistics": "natural"}
         described |= {"statistics"}

@@ -116,6 +116,12 @@ def test_octaves_by_size_follow_the_octave_scale_and_are_at_most_as_many_as_a_sc
     assert with_defaults(large, chosen).dream.octaves == 12
 
 
+def test_a_network_that_sees_one_size_has_one_octave() -> None:
+    for kind in KINDS:
+        changed = with_defaults(spec_of(*kind), defaults(spec_of(*kind), size=SIZE, has_norms=True, sees_one_size=True))
+        assert (changed.dream.octaves, changed.dream.first_frame_octaves[0]) == (1, 1)
+
+
 def test_a_key_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"dream.step_size": 0.5, "dream.gradient": "raw", "dream.transforms.rotate": 9, "dream.momentum": 0.5}
     monkeypatch.setattr(module, "RULES", [Rule(("layer",), settings)])
