@@ -41,6 +41,7 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule(("statistics",), {"grade.strength": 0}),
+    Rule(("style",), {"grade.strength": 0}),
     Rule(("still",), {"dream.octaves": BY_SIZE, "output.codec": "png"}),
     Rule(("noise", "film"), {"camera.zoom": 1.02}),
     Rule(("picture", "film"), {"camera.zoom": 1.01}),

@@ -183,7 +183,7 @@ def test_statistics_are_added_where_nothing_speaks_against_it(
     chosen = defaults(written, size=SIZE, has_norms=has_norms)
     added = with_defaults(written, chosen).objectives[len(objectives) :]
     assert (ADDED in chosen, [each.statistics for each in added]) == (is_added, ["natural"] * is_added)
-    assert ("grade.strength" in chosen) == (is_added or NATURAL in objectives)
+    assert ("grade.strength" in chosen) == (is_added or NATURAL in objectives or STYLE in objectives)
 
 
 def completed(folder: Path, text: str, *, is_film: bool = False) -> Scene:
