@@ -139,8 +139,8 @@ class ObjectiveSpec(Section):
     """A class, by name or index, instead of a layer, or a list of classes; `render classes` lists them."""
     statistics: Literal["natural", "none"] | None = None
     """`natural` instead of a layer: the statistics of photographs, which the batch norms of the network have learned.
-    Its weight is relative to that of the other objectives: 1 is right. A scene without statistics or a style has it by
-    default, where the network has batch norms; `none` leaves it out."""
+    Its weight is relative to that of the other objectives: 1 is right. A scene without statistics, a style or a
+    mask has it by default, where the network has batch norms; `none` leaves it out."""
     depth: tuple[UnitFloat, UnitFloat] | None = Field(default=None, strict=False)
     """With `statistics` or `style`: which of the batch norms count (in a network without any, which blocks), where 0 is
     the first and 1 the last; default: [0.1, 0.5] with `statistics`, [0, 0.5] with `style`."""
