@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_a_frame_depends_only_on_the_canvas_before_it(tmp_path: Path, network: N
 
 def test_the_picture_whose_content_is_held_is_read_once(tmp_path: Path, network: Network) -> None:
     picture = tmp_path / "coffee.png"
-    skimage.io.imsave(picture, skimage.data.coffee())
+    shutil.copy(Path(skimage.__file__).parent / "data" / "coffee.png", picture)
     held = ("objectives", "[{layer: blocks.4}, {content: source, layer: blocks.2}]")
     run = loop.frames(engine_of(scene_of(tmp_path, ("source", f"{{image: {picture}}}"), held), network))
     next(run)
