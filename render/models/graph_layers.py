@@ -59,7 +59,7 @@ def read_layers(model: nn.Module, trained_side: int) -> LayerMap:
                 smallest=(heights.get(operation, 1), widths.get(operation, 1)),
                 only_size=None if operation in at_any_size else (trained_side, trained_side),
             )
-    blocks = tuple(each for each in _block_names(traced.model) if each in layers and _is_block(layers[each]))
+    blocks = tuple(name for name in _block_names(traced.model) if name in layers and not layers[name].is_single)
     return LayerMap(layers, blocks, logits=list(traced.operations)[-1], input_side=None if is_any_size else sides[0])
 
 
@@ -148,11 +148,6 @@ def _smallest_sides(supported: Callable[[int], set[str]]) -> dict[str, int]:
 def _kind(layer: str, modules: Mapping[str, nn.Module]) -> str:
     """Returns the class of a module, or the name of an operation without its number."""
     return type(modules[layer]).__name__ if layer in modules else layer.rpartition(".")[2].rstrip("_0123456789")
-
-
-def _is_block(layer: LayerInfo) -> bool:
-    """Returns whether the activation has spatial positions or is a sequence of tokens."""
-    return layer.stride is not None or layer.axis == 2
 
 
 def _channel_axis_and_stride(sides: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> tuple[int, int | None]:

@@ -30,6 +30,11 @@ class LayerInfo:
     smallest: Size = (1, 1)
     only_size: Size | None = None
 
+    @property
+    def is_single(self) -> bool:
+        """Whether the activation is one vector of the whole picture, without spatial positions or tokens."""
+        return self.stride is None and self.axis != 2
+
     def sees(self, size: Size) -> bool:
         """Returns whether the layer can be computed for a picture of (height, width)."""
         if self.only_size is not None:

@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+BATCH_NORM_DEVICES = ("cpu", "cuda")
+"""Devices for which torch has batch norm's sums."""
+
 
 def moments(activation: Tensor) -> Tensor:
     """Returns the mean and the mean square of each channel of an activation, 1xC or 1xCxhxw: 2xC float32 or better."""
@@ -31,7 +34,11 @@ class _WithMoments(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.axis = axis
         precise = x.movedim(axis, 1).to(torch.promote_types(x.dtype, torch.float32))
-        mean, variance = torch.batch_norm_update_stats(precise, None, None, 0.0)
+        if x.device.type in BATCH_NORM_DEVICES:
+            mean, variance = torch.batch_norm_update_stats(precise, None, None, 0.0)
+        else:
+            places = [each for each in range(precise.dim()) if each != 1]
+            variance, mean = torch.var_mean(precise, places, correction=0)
         return x, torch.stack([mean, variance + mean.square()])
 
     @staticmethod

@@ -16,7 +16,7 @@ from render.dream.gradients import Conditioner
 from render.dream.objectives import Objective, mean_square
 from render.dream.statistics import ChannelTarget, statistics
 from render.dream.transforms import TransformRange
-from render.media.image import load_fitted, load_mask
+from render.media.image import load_fitted, load_image, load_mask
 from render.media.noise import noise
 from render.models.network import Network
 from render.models.registry import layer_map
@@ -158,7 +158,11 @@ def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network
 
 
 def _activations(file: Path, layers: Collection[str], *, scene: Scene, network: Network) -> dict[str, Tensor]:
-    """The activations of layers for a whole picture, at most as large as the film before `--scale`."""
-    picture = load_fitted(file, scene.reference_side).to(network.device)
+    """The activations of layers for a whole picture, at most as large as the film before `--scale`.
+
+    For a network that sees pictures of one size only, the picture is cropped to it.
+    """
+    side = layer_map(network.name, scene.spec.network.weights).input_side
+    picture = load_fitted(file, scene.reference_side) if side is None else load_image(file, (side, side))
     with torch.no_grad():
-        return network.activations(picture, layers)
+        return network.activations(picture.to(network.device), layers)

@@ -86,7 +86,12 @@ def unsupported_octave(spec: SceneSpec, size: tuple[int, int]) -> str | None:
 
 
 def unsupported_picture(network: NetworkSpec, objective: ObjectiveSpec, size: tuple[int, int]) -> str | None:
-    """Says that a network cannot see the guide or style of an objective, of (width, height); None when it can."""
+    """Says that a network cannot see the guide or style of an objective, of (width, height); None when it can.
+
+    For a network that sees pictures of one size only, such a picture is cropped to it.
+    """
+    if layer_map(network.name, network.weights).input_side is not None:
+        return None
     (width, height), layers = size, objective_layers(objective, network)
     if first_unsupported_size(network.name, network.weights, layers=set(layers), sizes=[(height, width)]) is None:
         return None

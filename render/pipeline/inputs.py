@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -31,7 +31,8 @@ def propagator(plan: Plan, device: torch.device) -> Propagator[Any]:
     scene, cadence = plan.scene, plan.scene.spec.dream.cadence
     dreamed = dreamed_frames(plan.shots, scene.length, cadence=cadence)
     if scene.clip is None:
-        return StillPropagator(partial(_initial_picture, scene, device), camera_path(scene), dreamed)
+        initial = cache(partial(_initial_picture, scene, device))  # the content of every frame may be compared with it
+        return StillPropagator(initial, camera_path(scene), dreamed)
     mode = "residual" if scene.spec.follow is None else scene.spec.follow.mode
 
     def frames(start: int) -> Generator[ShotStart | ClipFrame]:

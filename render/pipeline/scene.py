@@ -12,7 +12,7 @@ from render.choices import IMAGE_CODECS, MAX_SIDE, MIN_SIDE
 from render.errors import StorageError, UsageError
 from render.media import clip, image
 from render.media.clip import Clip
-from render.pipeline.catalogue import MODELS
+from render.models.registry import layer_map
 from render.pipeline.sources import FileIdentities
 from render.scene import validation
 from render.scene.defaults import defaults, with_defaults
@@ -119,7 +119,9 @@ def complete(
     chosen: dict[str, Any] = {}
     if written is not None and written.film is None:  # a film's scene has all values
         size = spec.size or _natural_size(spec, paths, footage)
-        chosen = defaults(spec, size=size, has_norms=MODELS[spec.network.name].has_norms)
+        layers = layer_map(spec.network.name, spec.network.weights)
+        sees_one_size = layers.input_side is not None
+        chosen = defaults(spec, size=size, has_norms=bool(layers.norms), sees_one_size=sees_one_size)
         spec = with_defaults(spec, chosen)
     if footage is not None:
         spec = _timed(spec, footage, written)
@@ -161,7 +163,7 @@ def _natural_size(spec: SceneSpec, paths: Mapping[Loc, Path], footage: Clip | No
         width, height = image.image_size(picture)
     else:
         return DEFAULT_SIZE
-    return (width, height) if spec.output.chosen_codec in IMAGE_CODECS else (width // 2 * 2, height // 2 * 2)
+    return (width, height) if spec.codec in IMAGE_CODECS else (width // 2 * 2, height // 2 * 2)
 
 
 def _scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from render.scene.dream import MAX_OCTAVES
 from render.scene.fields import Section
 from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
+from render.scene.output import CODEC_KEYS
 
 BY_SIZE = "by size"
 """A number of octaves: the most of which the coarsest has a shorter side of at least COARSEST_SIDE pixels."""
@@ -26,6 +27,7 @@ WORDS = {
     "clip": "the source is a clip",
     "still": "there is one frame, and the source is no clip",
     "film": "there are more frames, or the source is a clip",
+    "one size": "the network sees pictures of one size only, as transformers do",
 }
 """What describes a scene, and when."""
 
@@ -39,6 +41,7 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule(("statistics",), {"grade.strength": 0}),
+    Rule(("style",), {"grade.strength": 0}),
     Rule(("still",), {"dream.octaves": BY_SIZE, "output.codec": "png"}),
     Rule(("noise", "film"), {"camera.zoom": 1.02}),
     Rule(("picture", "film"), {"camera.zoom": 1.01}),
@@ -96,13 +99,14 @@ RULES = (
     ),
     Rule(("style", "still"), {"dream.steps": 60, "dream.step_size": 0.01, "dream.final_step_scale": 0.1}),
     Rule(("style", "film"), {"dream.steps": 3, "dream.step_size": 0.008, "dream.first_frame.steps": 30}),
+    Rule(("one size",), {"dream.octaves": 1, "dream.first_frame.octaves": 1}),
 )
 """Later rules override earlier ones."""
 GROUPS = (
     ("camera",),
     ("grade",),
     ("source.noise",),
-    ("output",),
+    tuple(f"output.{key}" for key in sorted(CODEC_KEYS)),
     ("dream.octaves", "dream.steps", "dream.first_frame"),
 )
 """Keys and sections that are one decision: a scene that sets any of a group decides all of it."""
@@ -111,23 +115,24 @@ ADDED = "objectives[]"
 
 
 def words(spec: SceneSpec) -> frozenset[str]:
-    """Returns those of WORDS that describe a scene."""
+    """Returns those of WORDS that describe a scene, whatever its network is."""
     objectives = spec.objectives
     has_class = any(each.classes or each.tour == "classes" for each in objectives)
     requested = "style" if any(each.style for each in objectives) else "class" if has_class else "layer"
     source = "clip" if spec.source.video else "picture" if spec.source.image else "noise"
-    length = "still" if source != "clip" and spec.length == 1 else "film"
+    length = "still" if spec.is_still else "film"
     statistics = {"statistics"} if any(each.statistics == "natural" for each in objectives) else set()
     return frozenset({requested, source, length, *statistics})
 
 
-def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool) -> dict[str, Any]:
+def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool, sees_one_size: bool = False) -> dict[str, Any]:
     """Returns the settings of all rules for a scene of a `size` in pixels but those that it decides itself.
 
-    In a network that has batch norms, an objective may be among them, under the key ADDED.
+    In a network that has batch norms, an objective may be among them, under the key ADDED. `sees_one_size` says that
+    it cannot see octaves.
     """
     chosen: dict[str, Any] = {}
-    described = words(spec)
+    described = words(spec) | ({"one size"} if sees_one_size else set())
     if has_norms and _lacks_statistics(spec):
         chosen[ADDED] = {"statistics": "natural"}
         described |= {"statistics"}

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from render.choices import IMAGE_CODECS
+from render.choices import IMAGE_CODECS, Codec
 from render.scene.camera import Camera
 from render.scene.dream import Dream
 from render.scene.field_errors import FieldError, Loc, collect
@@ -120,8 +120,11 @@ class SceneSpec(Section):
         if self.is_timed:
             self.check_times()
         odd = self.size is not None and (self.size[0] % 2 or self.size[1] % 2)
-        if odd and self.output.chosen_codec not in IMAGE_CODECS:
+        if odd and self.codec not in IMAGE_CODECS:
             raise FieldError("a film's sides are even", ("size",))
+        if self.output.bit_depth is not None and self.codec != "png":
+            message = f"bit_depth applies to png, not to {self.codec}; remove it"
+            raise FieldError(message, ("output", "bit_depth"), at_key=True)
         if self.output.audio_track is not None and self.output.audio == "source" and self.source.video is None:
             raise FieldError("only a clip has sound; output.audio names a file", ("output", "audio_track"), at_key=True)
         return self
@@ -155,6 +158,16 @@ class SceneSpec(Section):
         """Number of frames, at least one."""
         in_seconds = self.duration.unit == "s"
         return max(1, round(self.duration.value * self.fps) if in_seconds else int(self.duration.value))
+
+    @property
+    def is_still(self) -> bool:
+        """Whether the film is one picture that no clip begins."""
+        return self.source.video is None and self.length == 1
+
+    @property
+    def codec(self) -> Codec:
+        """The codec that the output decides, else that of a still or of a film."""
+        return "png" if self.is_still and not self.output.decides_codec else self.output.chosen_codec
 
     @property
     def start(self) -> int:

@@ -40,6 +40,10 @@ class LayerProperties(Protocol):
     def stride(self) -> int | None:
         """Pixels between neighbouring positions; None for a layer without positions."""
 
+    @property
+    def is_single(self) -> bool:
+        """Whether its activation is one vector of the whole picture, without positions or tokens."""
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -135,8 +139,8 @@ class ObjectiveSpec(Section):
     """A class, by name or index, instead of a layer, or a list of classes; `render classes` lists them."""
     statistics: Literal["natural", "none"] | None = None
     """`natural` instead of a layer: the statistics of photographs, which the batch norms of the network have learned.
-    Its weight is relative to that of the other objectives: 1 is right. A scene without statistics or a style has it by
-    default, where the network has batch norms; `none` leaves it out."""
+    Its weight is relative to that of the other objectives: 1 is right. A scene without statistics, a style or a
+    mask has it by default, where the network has batch norms; `none` leaves it out."""
     depth: tuple[UnitFloat, UnitFloat] | None = Field(default=None, strict=False)
     """With `statistics` or `style`: which of the batch norms count (in a network without any, which blocks), where 0 is
     the first and 1 the last; default: [0.1, 0.5] with `statistics`, [0, 0.5] with `style`."""
@@ -242,6 +246,8 @@ class ObjectiveSpec(Section):
             self._check_layer(self.layer, ("layer",), network=network, info=info)
         for i, name in enumerate(self.layers or ()):
             self._check_layer(name, ("layers", i), network=network, info=info)
+            if info.layers[name].is_single:
+                raise FieldError(f"{name} has no positions, and so no statistics", ("layers", i))
         names: dict[str, tuple[str, ...]] = {}
         if self.classes is not None:
             names["classes"] = _class_names(self.classes, "class", network=network, info=info)

@@ -16,6 +16,8 @@ from render.text import quote
 MAX_SEGMENT = 1_000_000
 """Frames."""
 AUDIO_WORDS = ("source", "none")
+CODEC_KEYS = frozenset({"path", "codec", "crf", "audio", "audio_track"})
+"""Keys that say the codec, or need that of a film."""
 _NUMBERING = re.compile(r"%0?[0-9]?d")
 _ANY_NUMBERING = re.compile(r"%[0-9]*d")
 
@@ -65,13 +67,16 @@ class Output(Section):
         codec = self.chosen_codec
         if self.crf is not None and codec not in DEFAULT_CRF:
             raise FieldError(f"{codec} has no crf; remove it", ("crf",), at_key=True)
-        if self.bit_depth is not None and codec != "png":
-            raise FieldError(f"bit_depth applies to png, not to {codec}; remove it", ("bit_depth",), at_key=True)
         if self.audio not in AUDIO_WORDS and codec in IMAGE_CODECS:
             raise FieldError("pictures have no sound", ("audio",))
         if self.audio_track is not None and (self.audio == "none" or codec in IMAGE_CODECS):
             raise FieldError("there is no sound; remove audio_track", ("audio_track",), at_key=True)
         return self
+
+    @property
+    def decides_codec(self) -> bool:
+        """Whether a key that is set says the codec, or needs that of a film."""
+        return bool(CODEC_KEYS & self.model_fields_set)
 
     @property
     def chosen_codec(self) -> Codec:

@@ -208,6 +208,8 @@ def _value(part: Any, definitions: Any) -> str:
     if name == "Easing":
         return "[easing](#tracks)"
     whole = _resolved(part, definitions)
+    if "const" in whole:
+        return f"`{whole['const']}`"
     if "enum" in whole:
         return ", ".join(f"`{word}`" for word in whole["enum"])
     if "examples" in whole:

@@ -77,8 +77,9 @@ def test_a_step_approaches_natural_statistics_a_style_and_the_content_of_a_pictu
 ) -> None:
     layers, side = layer_map(name), layer_map(name).input_side
     width, height = (side, side) if side else (96, 80)
-    for file in ("chelsea", "immunohistochemistry"):
-        cv2.imwrite(str(tmp_path / f"{file}.png"), cv2.resize(getattr(skimage.data, file)(), (width, height)))
+    for file in ("chelsea", "immunohistochemistry"):  # the style need not have the size of the film
+        size = (width, height) if file == "chelsea" else (104, 88)
+        cv2.imwrite(str(tmp_path / f"{file}.png"), cv2.resize(getattr(skimage.data, file)(), size))
     scene = {
         "network": name,
         "source": {"image": str(tmp_path / "chelsea.png")},

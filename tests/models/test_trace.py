@@ -12,6 +12,7 @@ import torchvision.models
 from torch import Tensor, fx, nn
 
 from render.models import trace
+from render.models.moments import with_moments
 from render.models.registry import layer_map
 from tests.models.zoo import initialized_model, random_model, randomize_statistics
 
@@ -239,6 +240,15 @@ def test_measured_moments_and_outputs_have_the_values_and_gradient_of_the_networ
     assert_measured(traced, x, outputs=operations[-1:], measured={each: axes[each] for each in operations})
     for each in operations[1:-1:8]:
         assert_measured(traced, x, outputs=[each, operations[-1]], measured={each: axes[each]})
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 9, 7), (1, 4)])
+def test_moments_do_not_depend_on_what_a_device_has(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.rand(shape)
+    exact = with_moments(x, 1)[1]
+    monkeypatch.setattr("render.models.moments.BATCH_NORM_DEVICES", ())  # as on a GPU of Apple's
+    assert torch.allclose(with_moments(x, 1)[1], exact)
+    assert with_moments(torch.empty(shape, device="meta"), 1)[1].shape == (2, 4)
 
 
 class Odd(Plain):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def test_a_frame_depends_only_on_the_canvas_before_it(tmp_path: Path, network: N
     resumed = list(loop.frames(engine_of(scene, network), start=3, state=whole[2].state))
     assert [frame.index for frame in resumed] == [3, 4, 5]
     assert all(torch.equal(a.picture, b.picture) for a, b in zip(whole[3:], resumed, strict=True))
+
+
+def test_the_picture_whose_content_is_held_is_read_once(tmp_path: Path, network: Network) -> None:
+    picture = tmp_path / "coffee.png"
+    shutil.copy(Path(skimage.__file__).parent / "data" / "coffee.png", picture)
+    held = ("objectives", "[{layer: blocks.4}, {content: source, layer: blocks.2}]")
+    run = loop.frames(engine_of(scene_of(tmp_path, ("source", f"{{image: {picture}}}"), held), network))
+    next(run)
+    picture.unlink()
+    assert len(list(run)) == 5
 
 
 def test_yielded_frames_are_not_modified_afterwards(tmp_path: Path, network: Network) -> None:

@@ -116,6 +116,12 @@ def test_octaves_by_size_follow_the_octave_scale_and_are_at_most_as_many_as_a_sc
     assert with_defaults(large, chosen).dream.octaves == 12
 
 
+def test_a_network_that_sees_one_size_has_one_octave() -> None:
+    for kind in KINDS:
+        changed = with_defaults(spec_of(*kind), defaults(spec_of(*kind), size=SIZE, has_norms=True, sees_one_size=True))
+        assert (changed.dream.octaves, changed.dream.first_frame_octaves[0]) == (1, 1)
+
+
 def test_a_key_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"dream.step_size": 0.5, "dream.gradient": "raw", "dream.transforms.rotate": 9, "dream.momentum": 0.5}
     monkeypatch.setattr(module, "RULES", [Rule(("layer",), settings)])
@@ -177,7 +183,7 @@ def test_statistics_are_added_where_nothing_speaks_against_it(
     chosen = defaults(written, size=SIZE, has_norms=has_norms)
     added = with_defaults(written, chosen).objectives[len(objectives) :]
     assert (ADDED in chosen, [each.statistics for each in added]) == (is_added, ["natural"] * is_added)
-    assert ("grade.strength" in chosen) == (is_added or NATURAL in objectives)
+    assert ("grade.strength" in chosen) == (is_added or NATURAL in objectives or STYLE in objectives)
 
 
 def completed(folder: Path, text: str, *, is_film: bool = False) -> Scene:
@@ -205,6 +211,8 @@ def test_a_scene_file_gets_defaults_and_the_scene_of_a_film_gets_none(tmp_path: 
         (1, "{path: a.mp4}", "a.mp4"),
         (1, "{codec: jpg}", "s.jpg"),
         (1, "{crf: 20}", "s.mp4"),
+        (1, "{audio: song.m4a}", "s.mp4"),
+        (1, "{bit_depth: 16, segment_frames: 12}", "s.png"),
     ],
 )
 def test_a_still_is_a_png_unless_the_scene_sets_an_output(
@@ -212,3 +220,8 @@ def test_a_still_is_a_png_unless_the_scene_sets_an_output(
 ) -> None:
     text = f"objectives: [{{layer: blocks.1}}]\nduration: {duration}\noutput: {output}\n"
     assert completed(tmp_path, text).output.path == path
+
+
+def test_a_still_may_have_odd_sides(tmp_path: Path) -> None:
+    text = "size: [31, 33]\nduration: 1\nobjectives: [{layer: blocks.1}]\n"
+    assert (completed(tmp_path, text).size, completed(tmp_path, text).output.codec) == ((31, 33), "png")

@@ -107,6 +107,7 @@ def test_objectives_are_serialised_as_they_are_written(tmp_path: Path) -> None:
         ("{style: p.jpg, layer: blocks.3}", "'style' cannot be combined with 'layer'", "style"),
         ("{style: p.jpg, guide: g.jpg}", "'guide' cannot be combined with 'style'", "guide"),
         ("{style: p.jpg, layers: [blocks.3, block.4]}", "has no layer 'block.4'; did you mean 'blocks.4'?", "block.4"),
+        ("{style: p.jpg, layers: [blocks.3, classifier]}", "classifier has no positions, and so no", "classifier"),
         ("{style: p.jpg, layers: blocks.3, depth: [0, 0.2]}", "'depth' cannot be combined with 'layers'", "depth"),
         ("{statistics: natural, layers: blocks.3}", "'layers' cannot be combined with 'statistics'", "layers"),
         ("{content: source}", "'content' needs the layer that is held: layer: blocks.7", "content"),

@@ -61,6 +61,7 @@ def test_exactly_the_tracks_are_marked_as_tracks() -> None:
         ("dream.transforms.scale", ("list of 2: number, 0.25 to 4", "`[1.0, 1.0]` *")),
         ("objectives[].weight", ("track, -1000000 to 1000000; or a list", "`1.0`")),
         ("objectives", ("list: mapping", "required")),
+        ("objectives[].content", ("`source`", "-")),
         ("output.bit_depth", ("`8`, `16`", "-")),
     ],
 )
