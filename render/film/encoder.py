@@ -204,6 +204,7 @@ def _encoding_arguments(output_format: OutputFormat) -> list[str]:
     return [
         "-vf", BT709.format(pixels=codec.pixels), "-c:v", codec.encoder, *codec.options, *quality,
         "-threads", ENCODER_THREADS, "-fflags", "+bitexact", "-video_track_timescale", str(output_format.timescale),
+        "-write_btrt", "0",  # as in the film: an ffmpeg without the option fails at once
     ]  # fmt: skip
 
 
