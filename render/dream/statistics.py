@@ -46,13 +46,17 @@ class ChannelTarget(NamedTuple):
         return cls(mean, variance.sqrt(), ((variance + variance.mean()) / 2).sqrt())
 
 
-def statistics(targets: Mapping[str, ChannelTarget]) -> Objective:
-    """Returns minus the distance of layers, by name, to their targets.
+def statistics(targets: Mapping[str, ChannelTarget], *, first_weight: float = 1.0) -> Objective:
+    """Returns minus the distance of layers, by name, to their targets; that of the first has a weight.
 
     R = Σ_layers mean_c ((m - μ)/a)² + mean_c ((s - σ)/a)², with m and s over the positions of the picture, and a the
     scale of the target.
     """
-    terms = (Term(-1.0, layer, MomentMeasure(_distance(target))) for layer, target in targets.items())
+    weights = [first_weight, *[1.0] * (len(targets) - 1)]
+    terms = (
+        Term(-weight, layer, MomentMeasure(_distance(target)))
+        for weight, (layer, target) in zip(weights, targets.items(), strict=True)
+    )
     return Objective(tuple(terms))
 
 

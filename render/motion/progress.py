@@ -20,7 +20,7 @@ COMPLETE = 14.0
 """Frames' worth of steps after which the dream grows slowly: it has about 0.9 of its final objective."""
 MAX_SCALE = 2.0
 """Scale of the steps by which a place catches up, at most."""
-MIN_LACK = 0.01
+MIN_LACK = 0.05
 """Mean of the scale over the picture below which catching up is not worth its time."""
 
 

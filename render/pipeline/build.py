@@ -31,6 +31,8 @@ CLASS_BALANCE = 7.5
 """Strength of natural statistics beside a class of weight one."""
 LAYER_BALANCE = 0.9
 """The same beside a layer whose mean square is one for the reference picture."""
+FIRST_NORM_WEIGHT = 16.0
+"""Weight of the first norm among natural statistics: it sees brightness, contrast and colours, which else drift."""
 CONTENT_STRENGTH = 4.0
 """Strength of content beside a style, both of weight one."""
 REFERENCE_SIDE = 224
@@ -137,7 +139,8 @@ def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network
     if spec.statistics == "none":
         return [Objective()]
     if spec.statistics is not None:
-        return [statistics({layer: ChannelTarget.natural(network.norm_statistics(layer)) for layer in layers})]
+        targets = {layer: ChannelTarget.natural(network.norm_statistics(layer)) for layer in layers}
+        return [statistics(targets, first_weight=FIRST_NORM_WEIGHT)]
     style = scene.paths.get(("objectives", index, "style"))
     if style is not None:
         activations = _activations(style, layers, scene=scene, network=network)

@@ -60,7 +60,10 @@ def objective_layers(objective: ObjectiveSpec, network: NetworkSpec) -> tuple[st
         return (objective.layer or layers.logits,)
     names = layers.norms or layers.blocks
     first, last = objective.depth or (NATURAL_DEPTH if objective.style is None else STYLE_DEPTH)
-    return names[math.floor(first * len(names)) : math.ceil(last * len(names))]
+    chosen = names[math.floor(first * len(names)) : math.ceil(last * len(names))]
+    if objective.statistics is not None and names[0] not in chosen:
+        return (names[0], *chosen)  # it sees brightness, contrast and colours
+    return chosen
 
 
 def unsupported_octave(spec: SceneSpec, size: tuple[int, int]) -> str | None:

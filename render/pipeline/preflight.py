@@ -19,6 +19,7 @@ from render.film.naming import max_name_bytes, nearest_existing, numbered_path
 from render.media import audio, ffmpeg
 from render.models.registry import model_spec
 from render.pipeline.plan import Plan
+from render.pipeline.scene import Scene
 from render.system.device import has_only_cpu
 from render.system.memory import free_memory
 from render.text import format_bytes
@@ -29,8 +30,8 @@ CRF_HALVING = 6
 """Steps of crf that halve a film's size (x264's and x265's own rule)."""
 AUDIO_BYTES_PER_SECOND = 40_000
 """Of compressed sound."""
-STATE_BYTES_PER_PIXEL = 16
-"""Of the state that is saved with each segment: the canvas, and of a clip its progress."""
+BYTES_PER_VALUE = 4
+"""Of the state that is saved with each segment."""
 MAX_NEW_FOLDERS = 1
 """Folders that are made for a film, so that a mistyped path makes no tree of them; a sequence's own comes with it."""
 FRAME_BYTES_PER_PIXEL = 120
@@ -186,18 +187,23 @@ def estimate_bytes(plan: Plan) -> tuple[int, int]:
     sound = 0 if plan.audio is None else frames / float(form.fps) * AUDIO_BYTES_PER_SECOND
     saved = min(-(-plan.frames.stop // segment_frames), SPREAD_STATES + LATEST_STATES + 1)
     film = round(pictures + sound)
-    return film, 2 * film + saved * STATE_BYTES_PER_PIXEL * width * height
+    return film, 2 * film + saved * _state_bytes(scene)
 
 
 def disk_full(plan: Plan) -> DiskFullError:
     """The error for a disk that became full, with how much the rest of the film needs."""
     _, peak = estimate_bytes(plan)
-    width, height = plan.scene.size
-    missing = max(peak - _free_space(plan.folder), STATE_BYTES_PER_PIXEL * width * height)
+    missing = max(peak - _free_space(plan.folder), _state_bytes(plan.scene))
     return DiskFullError(
         f"the disk of {plan.folder} is full; about {missing} bytes ({format_bytes(missing)}) more are needed there; "
         "make room, then run the same command to resume"
     )
+
+
+def _state_bytes(scene: Scene) -> int:
+    """Bytes of the state that is saved with each segment: the canvas, and of a clip its progress."""
+    width, height = scene.size
+    return BYTES_PER_VALUE * (3 if scene.clip is None else 4) * width * height
 
 
 def _total_size(files: Iterable[Path]) -> int:

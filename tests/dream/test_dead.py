@@ -31,7 +31,7 @@ duration: 4
 source: {noise: {grain: 16}}
 camera: {zoom: 1.02}
 grade: {strength: 0}
-objectives: [{layer: blocks.3, channels: 7}]
+objectives: [{layer: blocks.3, channels: 7}, {statistics: none}]
 dream: {octaves: 2, steps: 2, transforms: {jitter: 2}}
 network: {name: efficientnet_lite0, weights_file: constant.pth}
 """

@@ -15,7 +15,7 @@ from render import Options, frames, load
 from render.errors import SceneError, StorageError
 from render.models.network import Network
 from render.pipeline import loop
-from render.pipeline.build import CLASS_BALANCE, build_objectives, frame_objective
+from render.pipeline.build import CLASS_BALANCE, FIRST_NORM_WEIGHT, build_objectives, frame_objective
 from render.pipeline.scene import Scene
 from tests.conftest import engine_of
 from tests.models.zoo import weights_file
@@ -138,11 +138,9 @@ def test_statistics_balance_every_frame_of_a_tour(folder: Path, network: Network
         built = build_objectives(scene, network)
         return [[term.weight for term in frame_objective(built, scene.params(i)).terms] for i in range(4)]
 
+    balanced = -2 * CLASS_BALANCE * FIRST_NORM_WEIGHT
     of_classes = terms("{tour: classes, hold: 1, fade: 2, weight: -2}")
-    assert of_classes == [[each, -2 * CLASS_BALANCE] for each in (-2, -2)] + [
-        [-1, -1, -2 * CLASS_BALANCE],
-        [-2, -2 * CLASS_BALANCE],
-    ]
+    assert of_classes == [[-2, balanced], [-2, balanced], [-1, -1, balanced], [-2, balanced]]
     of_layer = terms("{layer: blocks.4}")[0][-1]
     of_channels = terms("{tour: channels, layer: blocks.4, hold: 1, fade: 2}")
     assert [frame[-1] for frame in of_channels] == pytest.approx([of_layer] * 4)
@@ -154,10 +152,11 @@ def test_the_weight_of_statistics_is_relative_to_that_of_all_others(folder: Path
         scene = scene_of(folder, f"objectives=[{written}]", "duration=5")
         return [term.weight for term in frame_objective(build_objectives(scene, network), scene.params(at)).terms]
 
-    assert weights() == [-1, -1]
-    assert weights("{class: ant}") == [1, -CLASS_BALANCE, -CLASS_BALANCE]
-    assert weights("{class: [ant, bee], weight: [2, -1]}")[2:] == [-3 * CLASS_BALANCE] * 2
-    assert weights("{class: ant, weight: {0: 1, 4: 0}}", at=4) == [-1, -1]
+    alone = [-FIRST_NORM_WEIGHT, -1]
+    assert weights() == alone
+    assert weights("{class: ant}") == [1, *(CLASS_BALANCE * each for each in alone)]
+    assert weights("{class: [ant, bee], weight: [2, -1]}")[2:] == [3 * CLASS_BALANCE * each for each in alone]
+    assert weights("{class: ant, weight: {0: 1, 4: 0}}", at=4) == alone
     one, two = (weights(f"{{layer: blocks.4, weight: {weight}}}") for weight in (1, 2))
     assert two == pytest.approx([2 * weight for weight in one])
     deep = weights("{layer: blocks.15}")

@@ -23,7 +23,7 @@ UNCOVERED = 14
 LENGTH = UNCOVERED + 7
 LAYER = "blocks.10"
 SETS = (
-    ("objectives", f"[{{layer: {LAYER}}}]"),
+    ("objectives", f"[{{layer: {LAYER}}}, {{statistics: none}}]"),
     ("dream", "{octaves: 2, steps: [1, 3], step_size: 0.008, first_frame: {steps: 8}}"),
     ("follow.persistence", "0.96"),
     ("follow.cuts", "none"),

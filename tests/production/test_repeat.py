@@ -145,8 +145,11 @@ def test_the_embedded_scene_of_a_config_is_that_scene(config: Path, workspace: P
     """Whatever a shipped scene uses is preserved in a film's comment, and in the YAML that is printed from it."""
     write_clip(workspace)
     cv2.imwrite("p.png", np.full((64, 64, 3), 99, np.uint8))
-    sources = {"photo": "image=p.png", "cloud": "image=p.png", "stylize": f"video={CLIP}"}
-    sources["dreamscape"] = sources["stylize"]
+    for style in ("strokes.jpg", "styles/strokes.jpg"):  # beside a film, and where a scene names it
+        Path(style).parent.mkdir(exist_ok=True)
+        cv2.imwrite(style, np.full((64, 64, 3), 99, np.uint8))
+    sources = dict.fromkeys(("photo", "cloud", "paint"), "image=p.png")
+    sources |= dict.fromkeys(("stylize", "dreamscape"), f"video={CLIP}")
     key, _, value = f"source.{sources.get(config.stem, '')}".partition("=")
     scene = load(config, [("--set", key, value)] if value else [])
     written = scene.spec.model_dump(mode="json", exclude_none=True, by_alias=True)

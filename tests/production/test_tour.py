@@ -15,7 +15,7 @@ size: [64, 48]
 duration: 11
 source: {noise: {grain: 8}}
 camera: {zoom: 1.05, rotate: 2}
-objectives: [{tour: classes, hold: 2, fade: 2}, {statistics: natural, depth: 0.1}]
+objectives: [{tour: classes, hold: 2, fade: 2}, {statistics: natural, depth: [0, 0.1]}]
 dream: {octaves: 1, steps: 1, transforms: {jitter: 4}}
 output: {segment_frames: 3}
 """
