@@ -15,6 +15,7 @@ from torch import Tensor
 from render import frames, load
 
 FRAMES = 2000
+SETTINGS = (("duration", str(FRAMES)), ("size", "[192, 192]"), ("grade.strength", "0"))
 REFERENCE = 50
 MEAN_TOLERANCE = 0.06
 CONTRAST_TOLERANCE = 0.15
@@ -24,7 +25,7 @@ PLOT = Path("docs/drift.png")
 
 def main() -> None:
     """Measures, prints and plots; exits with status 1 if a frame exceeds the tolerance."""
-    scene = load("configs/zoom.yaml", [("--set", "duration", str(FRAMES)), ("--set", "grade.strength", "0")], scale=0.5)
+    scene = load("configs/zoom.yaml", [("--set", key, value) for key, value in SETTINGS])
     means, contrasts, ratios = [], [], []
     for index, frame in frames(scene):
         means.append(float(frame.mean()))

@@ -24,7 +24,7 @@ LENGTH = UNCOVERED + 7
 LAYER = "blocks.10"
 SETS = (
     ("objectives", f"[{{layer: {LAYER}}}, {{statistics: none}}]"),
-    ("dream", "{octaves: 2, steps: [1, 3], step_size: 0.008, first_frame: {steps: 8}}"),
+    ("dream", "{octaves: 2, steps: [1, 3], step_size: 0.008, transforms: {jitter: 32}, first_frame: {steps: 8}}"),
     ("follow.persistence", "0.96"),
     ("follow.cuts", "none"),
 )
