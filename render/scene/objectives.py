@@ -143,7 +143,8 @@ class ObjectiveSpec(Section):
     mask has it by default, where the network has batch norms; `none` leaves it out."""
     depth: tuple[UnitFloat, UnitFloat] | None = Field(default=None, strict=False)
     """With `statistics` or `style`: which of the batch norms count (in a network without any, which blocks), where 0 is
-    the first and 1 the last; default: [0.1, 0.5] with `statistics`, [0, 0.5] with `style`."""
+    the first and 1 the last; default: [0.1, 0.5] with `statistics`, where the first counts in any case, and [0, 0.5]
+    with `style`."""
     style: ImagePath = Field(default=None, min_length=1)
     """Path of a picture instead of a layer: takes on its style. The weight is relative, as that of `statistics`."""
     layers: Annotated[tuple[str, ...], OneOrMany()] | None = None

@@ -163,6 +163,14 @@ def test_the_weight_of_statistics_is_relative_to_that_of_all_others(folder: Path
     assert 3 < one[1] / deep[1] < 30  # as the mean squares of the two layers
 
 
+def test_the_first_norm_counts_whatever_the_depth(folder: Path, network: Network) -> None:
+    scene = scene_of(folder, "objectives=[{statistics: natural, depth: [0.9, 1]}]")
+    (built,) = build_objectives(scene, network)
+    first, *others = built.objective.terms
+    assert (first.layer, first.weight) == ("stem.norm", -FIRST_NORM_WEIGHT)
+    assert {term.weight for term in others} == {-1}
+
+
 def test_a_mask_covers_the_film_as_a_source_picture_does(folder: Path, network: Network, base: Tensor) -> None:
     still = dreamed(folder, network, "dream.steps=0")
     file = folder / "scene.yaml"
