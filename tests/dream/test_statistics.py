@@ -48,6 +48,13 @@ def test_moments_have_the_gradient_of_what_they_are() -> None:
     assert torch.autograd.gradcheck(moments, torch.randn(1, 4, dtype=torch.float64, requires_grad=True))
 
 
+def test_the_gradient_in_closed_form_is_that_of_the_distance() -> None:
+    generator = torch.Generator().manual_seed(2)
+    activation = torch.randn(1, 3, 4, 5, dtype=torch.float64, generator=generator) + 0.7
+    objective = held_to(torch.rand(2, 3, dtype=torch.float64, generator=generator) + 0.5)
+    assert torch.autograd.gradcheck(lambda x: value(objective, {"a": x}), activation.requires_grad_(True))
+
+
 def test_a_constant_channel_of_the_target_is_ignored() -> None:
     activation = torch.randn(1, 2, 8, 8)
     one = value(held_to(torch.tensor([[0.0], [1.0]])), {"a": activation[:, :1]})
