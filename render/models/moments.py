@@ -7,48 +7,47 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BATCH_NORM_DEVICES = ("cpu", "cuda")
-"""Devices for which torch has batch norm's sums."""
-
 
 def moments(activation: Tensor) -> Tensor:
     """Returns the mean and the mean square of each channel of an activation, 1xC or 1xCxhxw: 2xC float32 or better."""
     return with_moments(activation, 1)[1]
 
 
-def with_moments(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+def with_moments(x: Tensor, axis: int, reuses_gradient: bool = False) -> tuple[Tensor, Tensor]:
     """Returns `x`, whose channels are along `axis`, and its moments.
 
     What is computed from the returned `x` and from the moments has one gradient, computed while it is in the cache.
+    With `reuses_gradient`, it is written over the incoming gradient of the returned `x`.
     """
-    result: tuple[Tensor, Tensor] = _WithMoments.apply(x, axis)
+    result: tuple[Tensor, Tensor] = _WithMoments.apply(x, axis, reuses_gradient)
     return result
 
 
 class _WithMoments(torch.autograd.Function):
-    """Batch norm's own sums, which are 20 times as fast as torch.var_mean for channels last on a CPU."""
+    """Two sums: of channels last on a CPU many times as fast as torch.var_mean, and than batch norm's own four passes."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, axis: int, reuses_gradient: bool) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x)
-        ctx.axis = axis
+        ctx.axis, ctx.reuses_gradient = axis, reuses_gradient
         precise = x.movedim(axis, 1).to(torch.promote_types(x.dtype, torch.float32))
-        if x.device.type in BATCH_NORM_DEVICES:
-            mean, variance = torch.batch_norm_update_stats(precise, None, None, 0.0)
-        else:
-            places = [each for each in range(precise.dim()) if each != 1]
-            variance, mean = torch.var_mean(precise, places, correction=0)
-        return x, torch.stack([mean, variance + mean.square()])
+        places = [each for each in range(precise.dim()) if each != 1]
+        sums = torch.stack([precise.sum(places), precise.square().sum(places)])
+        return x, sums.div_(x.numel() // x.shape[axis])
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None, moments_gradient: Tensor | None) -> tuple[Tensor | None, None]:
+    def backward(
+        ctx: Any, gradient: Tensor | None, moments_gradient: Tensor | None
+    ) -> tuple[Tensor | None, None, None]:
         if moments_gradient is None:
-            return gradient, None
+            return gradient, None, None
         (x,) = ctx.saved_tensors
         shape = [-1 if i == ctx.axis else 1 for i in range(x.dim())]
-        per_position = (moments_gradient / (x.numel() // x.shape[ctx.axis])).to(x.dtype)
-        offset, slope = per_position[0].view(shape), 2 * per_position[1].view(shape)
+        places = x.numel() // x.shape[ctx.axis]
+        offset, half_slope = (moments_gradient / places).to(x.dtype).view(2, *shape)
         if gradient is None:
-            return torch.addcmul(offset, x, slope), None
-        return torch.addcmul(gradient, x, slope).add_(offset), None
+            return torch.addcmul(offset, x, half_slope, value=2), None, None
+        if ctx.reuses_gradient:
+            return gradient.addcmul_(x, half_slope, value=2).add_(offset), None, None
+        return torch.addcmul(gradient, x, half_slope, value=2).add_(offset), None, None

@@ -90,53 +90,76 @@ def optimize(module: fx.GraphModule) -> fx.GraphModule:
     _protect_outputs(module)
     _fold_batch_norms(module)
     _replace_relu6(module)
+    _reuse_gradients(module)
     module.delete_all_unused_submodules()
     module.graph.lint()
     module.recompile()
     return module
 
 
-class InPlaceReLU6(nn.Module):
-    """ReLU6 in place, without the copy of its input that torch's own keeps for the gradient.
+class ReLU6(nn.Module):
+    """ReLU6 that keeps its result for the gradient, as the convolution after it does, instead of its input.
 
     With `reuses_gradient`, the backward pass writes its result over the incoming gradient.
     """
 
-    def __init__(self, *, reuses_gradient: bool) -> None:
+    def __init__(self, *, inplace: bool, reuses_gradient: bool) -> None:
         super().__init__()
+        self.inplace = inplace
         self.reuses_gradient = reuses_gradient
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = _ReLU6.apply(x, self.reuses_gradient)
+        y: Tensor = _ReLU6.apply(x, self.inplace, self.reuses_gradient)
         return y
 
 
 class _ReLU6(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, reuses_gradient: bool) -> Tensor:
-        ctx.mark_dirty(x.clamp_(0, 6))
-        ctx.save_for_backward(x)
+    def forward(ctx: Any, x: Tensor, inplace: bool, reuses_gradient: bool) -> Tensor:
+        y = x.clamp_(0, 6) if inplace else x.clamp(0, 6)
+        if inplace:
+            ctx.mark_dirty(y)
+        ctx.save_for_backward(y if inplace else x)
         ctx.reuses_gradient = reuses_gradient
-        return x
+        return y
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (y,) = ctx.saved_tensors  # 0 or 6 exactly where the input was clamped
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors  # in place: 0 or 6 exactly where the input was clamped
         result = gradient if ctx.reuses_gradient else torch.empty_like(gradient)
-        torch.ops.aten.hardtanh_backward.grad_input(gradient, y, 0, 6, grad_input=result)
-        return result, None
+        torch.ops.aten.hardtanh_backward.grad_input(gradient, x, 0, 6, grad_input=result)
+        return result, None, None
 
 
 def _replace_relu6(module: fx.GraphModule) -> None:
-    """Replaces every in-place ReLU6; if its only reader is a convolution, no one else holds its incoming gradient."""
-    modules = dict(module.named_modules())
-    uses = [node.target for node in module.graph.nodes if node.op == "call_module"]
     for node in module.graph.nodes:
-        relu = modules.get(node.target) if node.op == "call_module" else None
-        if isinstance(relu, nn.ReLU6) and relu.inplace:
-            readers = [modules.get(reader.target) if reader.op == "call_module" else None for reader in node.users]
-            reuses_gradient = len(readers) == uses.count(node.target) == 1 and isinstance(readers[0], nn.Conv2d)
-            module.set_submodule(node.target, InPlaceReLU6(reuses_gradient=reuses_gradient))
+        relu = _module_of(module, node)
+        if isinstance(relu, nn.ReLU6):
+            owns_gradient = _owns_gradient(module, node) and _is_called_once(module, node)
+            module.set_submodule(str(node.target), ReLU6(inplace=relu.inplace, reuses_gradient=owns_gradient))
+
+
+def _reuse_gradients(module: fx.GraphModule) -> None:
+    """Lets the gradient of what is measured be written over the one that comes in, where no one else holds that."""
+    for node in module.graph.nodes:
+        if node.target is with_moments:
+            values = [user for user in node.users if user.args == (node, 0)]  # none where nothing is computed from it
+            node.args = (*node.args[:2], any(_owns_gradient(module, value) for value in values))
+
+
+def _owns_gradient(module: fx.GraphModule, node: fx.Node) -> bool:
+    """Returns whether its only reader is an operation that returns its gradient in a tensor that it then lets go."""
+    readers = [_module_of(module, reader) for reader in node.users]
+    return len(readers) == 1 and isinstance(readers[0], (nn.Conv2d, ReLU6))
+
+
+def _module_of(module: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return module.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _is_called_once(module: fx.GraphModule, node: fx.Node) -> bool:
+    """Returns whether no other node calls the module of a node."""
+    return [each.target for each in module.graph.nodes if each.op == node.op].count(node.target) == 1
 
 
 def _protect_outputs(module: fx.GraphModule) -> None:
@@ -160,15 +183,13 @@ def _protect_outputs(module: fx.GraphModule) -> None:
 
 def _fold_batch_norms(module: fx.GraphModule) -> None:
     """Folds each batch norm into the convolution before it, if nothing else reads that."""
-    modules = dict(module.named_modules())
-    uses = [node.target for node in module.graph.nodes if node.op == "call_module"]
     for node in list(module.graph.nodes):
-        norm = modules.get(node.target) if node.op == "call_module" else None
+        norm = _module_of(module, node)
         if not isinstance(norm, nn.BatchNorm2d):
             continue
         source = node.all_input_nodes[0]
-        convolution = modules.get(source.target) if source.op == "call_module" else None
-        if isinstance(convolution, nn.Conv2d) and len(source.users) == 1 and uses.count(source.target) == 1:
-            module.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))
+        convolution = _module_of(module, source)
+        if isinstance(convolution, nn.Conv2d) and len(source.users) == 1 and _is_called_once(module, source):
+            module.set_submodule(str(source.target), fuse_conv_bn_eval(convolution, norm))
             node.replace_all_uses_with(source)
             module.graph.erase_node(node)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from render.dream.objectives import Objective, Region
-from render.dream.statistics import ChannelTarget, statistics
+from render.dream.statistics import WITHIN_A_PICTURE, ChannelTarget, statistics
 from render.dream.tiled import TiledNetwork
 from render.dream.transforms import Transform
 from render.models.moments import moments
-from render.models.network import Network
+from render.models.network import Network, load_network
 from render.models.registry import layer_map
 from tests.conftest import photo_tensor
 from tests.models.zoo import random_network
@@ -38,7 +38,9 @@ def test_the_distance_is_that_of_the_paper() -> None:
     activation = torch.randn(1, 5, 6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 2 + 1
     target = torch.rand(2, 5, dtype=torch.float64) + 0.5
     variance, mean = torch.var_mean(activation, (0, 2, 3), correction=0)
-    expected = ((mean - target[0]) / target[1]).square().mean() + (variance.sqrt() / target[1] - 1).square().mean()
+    means = ((mean - target[0]) / target[1]).square().mean()
+    deviations = (variance.sqrt() / target[1] - WITHIN_A_PICTURE).square().mean()
+    expected = means + deviations
     assert float(value(held_to(target), {"a": activation})) == pytest.approx(-float(expected), rel=1e-3)
 
 
@@ -96,6 +98,25 @@ def test_photos_are_nearer_to_the_statistics_of_photos_than_noise(network: Netwo
         *photos, noise = (float(value(objective, network.activations(each, norms))) for each in pictures)
     assert noise < 1.5 * min(photos)
     assert max(photos) < 0
+
+
+PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "immunohistochemistry", "retina")
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_a_photo_has_the_deviation_of_a_picture(name: str) -> None:
+    """The median over photos, of each norm's median channel, relative to its deviation in training."""
+    network, norms = load_network(name), layer_map(name).norms
+    shares = []
+    for photo in PHOTOS:
+        with torch.no_grad():
+            measured = network.measure(photo_tensor(photo, 384, 384), (), norms)[1]
+        deviations = {norm: (square - mean.square()).clamp_min(0).sqrt() for norm, (mean, square) in measured.items()}
+        trained = {norm: network.norm_statistics(norm)[1] for norm in norms}
+        shares.append([float((deviations[norm] / trained[norm])[trained[norm] > 1e-3].median()) for norm in norms])
+    medians = torch.tensor(shares).median(0).values
+    assert float(medians.median()) == pytest.approx(WITHIN_A_PICTURE, abs=0.03)
+    assert float((abs(medians - WITHIN_A_PICTURE) < 0.15).float().mean()) > 0.75
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
