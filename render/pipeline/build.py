@@ -27,7 +27,7 @@ from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
 from render.scene.params import FrameParams
 
-CLASS_BALANCE = 7.5
+CLASS_BALANCE = 5.0
 """Strength of natural statistics beside a class of weight one."""
 LAYER_BALANCE = 0.9
 """The same beside a layer whose mean square is one for the reference picture."""

@@ -14,7 +14,7 @@ from render.scene.output import CODEC_KEYS
 
 BY_SIZE = "by size"
 """A number of octaves: the most of which the coarsest has a shorter side of at least COARSEST_SIDE pixels."""
-COARSEST_SIDE = 90
+COARSEST_SIDE = 128
 Settings = Mapping[str, Any]
 """Values by dotted key, `dream.steps`, as they are written in a scene."""
 WORDS = {
@@ -72,12 +72,13 @@ RULES = (
     Rule(
         ("class", "still"),
         {
-            "dream.steps": 100,
-            "dream.gradient": {"natural": {"decay_power": 0.5, "color_correlation": 0.6, "min_frequency": 1.5}},
-            "dream.step_size": 0.004,
-            "dream.final_step_scale": 0.05,
+            "dream.transforms.scale": [0.9, 1.4],
+            "dream.steps": 80,
+            "dream.gradient": {"natural": {"decay_power": 0.75, "color_correlation": 0.9, "min_frequency": 2}},
+            "dream.step_size": 0.006,
+            "dream.final_step_scale": 0.2,
             "dream.momentum": 0.9,
-            "dream.total_variation": 0.4,
+            "dream.total_variation": 0.5,
         },
     ),
     Rule(
