@@ -27,9 +27,9 @@ from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
 from render.scene.params import FrameParams
 
-CLASS_BALANCE = 5.0
+CLASS_BALANCE = 6.0
 """Strength of natural statistics beside a class of weight one."""
-LAYER_BALANCE = 0.9
+LAYER_BALANCE = 1.1
 """The same beside a layer whose mean square is one for the reference picture."""
 FIRST_NORM_WEIGHT = 16.0
 """Weight of the first norm among natural statistics: it sees brightness, contrast and colours, which else drift."""

@@ -118,7 +118,7 @@ KINDS = {
 """The keys of which an objective has one, and those that go with each. The first that is present says what it is."""
 FIELDS = {"class": "classes", "classes": "toured_classes"}
 """The names of the fields whose keys are others."""
-NATURAL_DEPTH, STYLE_DEPTH = (0.1, 0.5), (0.0, 0.5)
+NATURAL_DEPTH, STYLE_DEPTH = (0.1, 0.4), (0.0, 0.5)
 """Of the layers whose statistics count; the finest take most of the time, and say little about photographs."""
 DEFAULT_HOLD, DEFAULT_FADE = Time(Fraction(2), "s"), Time(Fraction(1), "s")
 
@@ -143,7 +143,7 @@ class ObjectiveSpec(Section):
     mask has it by default, where the network has batch norms; `none` leaves it out."""
     depth: tuple[UnitFloat, UnitFloat] | None = Field(default=None, strict=False)
     """With `statistics` or `style`: which of the batch norms count (in a network without any, which blocks), where 0 is
-    the first and 1 the last; default: [0.1, 0.5] with `statistics`, where the first counts in any case, and [0, 0.5]
+    the first and 1 the last; default: [0.1, 0.4] with `statistics`, where the first counts in any case, and [0, 0.5]
     with `style`."""
     style: ImagePath = Field(default=None, min_length=1)
     """Path of a picture instead of a layer: takes on its style. The weight is relative, as that of `statistics`."""
