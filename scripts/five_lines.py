@@ -63,7 +63,7 @@ def scenes() -> list[Short]:
     return [
         Short("monarch", square | still | requested({"class": "monarch"}), shows="monarch"),
         Short("peacock", large | still | requested({"class": "peacock"}), shows="peacock"),
-        Short("jellyfish", wide | still | requested({"class": "jellyfish"}), 0.4, "jellyfish"),
+        Short("jellyfish", wide | still | requested({"class": "jellyfish"}), scale=0.4, shows="jellyfish"),
         Short("zoom: blocks.10", square | {"duration": "2s"} | requested(LAYER)),
         Short("zoom: blocks.4", large | {"duration": "1s"} | requested({"layer": "blocks.4"}), 0.75),
         Short("photo: a cat", of_picture("chelsea.png") | {"duration": "1s"} | requested(LAYER)),
@@ -74,8 +74,8 @@ def scenes() -> list[Short]:
         Short(
             "photo to a castle",
             of_picture("rocket.jpg") | {"duration": "2s"} | requested({"class": "castle"}),
-            0.6,
-            "castle",
+            scale=0.6,
+            shows="castle",
         ),
         Short("lion to teapot", square | {"duration": "4s"} | requested(morph("lion", "teapot")), shows="teapot"),
     ]

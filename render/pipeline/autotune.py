@@ -63,12 +63,11 @@ def _measure(scene: Scene, load: Callable[[str], Network]) -> str:
 def _step(scene: Scene, network: Network) -> Callable[[], float]:
     """Returns a function that takes one step of the scene's dream and returns its seconds."""
     params = scene.params(0)
-    built = frame_objective(build_objectives(scene, network), params)
     settings = replace(ascent_settings(scene.spec, params), steps=(1,))
     tiled = TiledNetwork(network, tile_size=None)
     width, height = _trial_size(scene)
     picture = torch.full((1, 3, height, width), 0.5, device=network.device)
-    objective = built.of_source(picture)
+    objective = frame_objective(build_objectives(scene, network), params, source=lambda: picture)
 
     def timed() -> float:
         start = time.perf_counter()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -41,10 +42,14 @@ REFERENCE_SIDE = 224
 
 @dataclass(frozen=True)
 class BuiltObjective:
-    """An objective of weight one, and how strong statistics are beside it; None for statistics."""
+    """An objective of weight one, and how strong statistics are beside it; None for statistics.
+
+    With `of_source`, it is another one for each source, 1x3xHxW.
+    """
 
     objective: Objective
     balance: float | None
+    of_source: Callable[[Tensor], Objective] | None = None
 
 
 def build_objectives(scene: Scene, network: Network) -> list[BuiltObjective]:
@@ -59,6 +64,11 @@ def build_objectives(scene: Scene, network: Network) -> list[BuiltObjective]:
     built: list[BuiltObjective] = []
     for i, spec in enumerate(scene.spec.objectives):
         mask = scene.paths.get(("objectives", i, "mask"))
+        if spec.statistics == "source":
+            layers = objective_layers(spec, scene.spec.network)
+            of_source = partial(_source_statistics, layers, network, mask=None if mask is None else masks[mask])
+            built.append(BuiltObjective(Objective(), None, of_source))
+            continue
         unmasked = _unmasked(scene, i, spec, network=network)
         masked = unmasked if mask is None else [objective.masked(masks[mask]) for objective in unmasked]
         balance = _balance(spec, network) if has_statistics else 0.0
@@ -66,17 +76,31 @@ def build_objectives(scene: Scene, network: Network) -> list[BuiltObjective]:
     return built
 
 
-def frame_objective(built: Sequence[BuiltObjective], params: FrameParams) -> Objective:
+def frame_objective(
+    built: Sequence[BuiltObjective], params: FrameParams, *, source: Callable[[], Tensor] | None = None
+) -> Objective:
     """Weighs the objectives as a frame's parameters say, and adds them up.
 
-    The weight of statistics and styles is relative to the sum of all others, whatever their units are.
+    The weight of statistics and styles is relative to the sum of all others, whatever their units are. `source` returns
+    the frame's source; without it, what compares it is left out.
     """
-    weighted = list(zip(chain.from_iterable(params.weights), built, strict=True))
+    weighted = [
+        (weight, part) for weight, part in zip(chain.from_iterable(params.weights), built, strict=True) if weight
+    ]
     balance = sum(abs(weight) * part.balance for weight, part in weighted if part.balance is not None) or 1.0
     total = Objective()
     for weight, part in weighted:
-        total += (weight * balance if part.balance is None else weight) * part.objective
-    return total
+        objective = part.of_source(source()) if part.of_source is not None and source is not None else part.objective
+        total += (weight * balance if part.balance is None else weight) * objective
+    return total if source is None or not total.compares_source else total.of_source(source())
+
+
+def _source_statistics(layers: Collection[str], network: Network, source: Tensor, *, mask: Tensor | None) -> Objective:
+    """The statistics of a source, 1x3xHxW on the network's device, at layers."""
+    with torch.no_grad():
+        activations = network.activations(source, layers)
+    objective = statistics({layer: ChannelTarget.of(activations[layer]) for layer in layers})
+    return objective if mask is None else objective.masked(mask)
 
 
 def _balance(spec: ObjectiveSpec, network: Network) -> float | None:

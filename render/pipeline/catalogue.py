@@ -15,7 +15,7 @@ from render.models.registry import (
     model_spec,
 )
 from render.scene.model import SceneSpec
-from render.scene.objectives import NATURAL_DEPTH, STYLE_DEPTH, Catalogue, ModelInfo, NetworkSpec, ObjectiveSpec
+from render.scene.objectives import Catalogue, ModelInfo, NetworkSpec, ObjectiveSpec
 
 
 class _Models(Catalogue):
@@ -59,7 +59,7 @@ def objective_layers(objective: ObjectiveSpec, network: NetworkSpec) -> tuple[st
     if objective.statistics is None and objective.style is None:
         return (objective.layer or layers.logits,)
     names = layers.norms or layers.blocks
-    first, last = objective.depth or (NATURAL_DEPTH if objective.style is None else STYLE_DEPTH)
+    first, last = objective.statistics_depth
     chosen = names[math.floor(first * len(names)) : math.ceil(last * len(names))]
     if objective.statistics is not None and names[0] not in chosen:
         return (names[0], *chosen)  # it sees brightness, contrast and colours

@@ -99,9 +99,7 @@ class Dreamer:
         """Dreams the frame of an interval."""
         scene, is_shot_start = self.engine.plan.scene, isinstance(interval, ShotStart)
         params = scene.params(interval.index, is_shot_start=is_shot_start)
-        objective = frame_objective(objectives, params)
-        if objective.compares_source:
-            objective = objective.of_source(self.source.source(interval))
+        objective = frame_objective(objectives, params, source=partial(self.source.source, interval))
         ascend = partial(dream, network=self.engine.network, objective=objective, on_step=self.on_step)
         settings, seed = ascent_settings(scene.spec, params), (scene.spec.seed, interval.index)
         if is_shot_start:

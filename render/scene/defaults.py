@@ -21,7 +21,7 @@ WORDS = {
     "style": "an objective is a style",
     "class": "an objective is a class or a tour of classes, and none is a style",
     "layer": "no objective is a class or a style",
-    "statistics": "an objective is `statistics: natural`, in the scene or added to it",
+    "statistics": "an objective is `statistics: natural`, in the scene or added to it, or `statistics: source`",
     "noise": "the source is noise",
     "picture": "the source is a picture",
     "clip": "the source is a clip",
@@ -122,7 +122,7 @@ def words(spec: SceneSpec) -> frozenset[str]:
     requested = "style" if any(each.style for each in objectives) else "class" if has_class else "layer"
     source = "clip" if spec.source.video else "picture" if spec.source.image else "noise"
     length = "still" if spec.is_still else "film"
-    statistics = {"statistics"} if any(each.statistics == "natural" for each in objectives) else set()
+    statistics = {"statistics"} if any(each.statistics in ("natural", "source") for each in objectives) else set()
     return frozenset({requested, source, length, *statistics})
 
 

@@ -118,7 +118,7 @@ KINDS = {
 """The keys of which an objective has one, and those that go with each. The first that is present says what it is."""
 FIELDS = {"class": "classes", "classes": "toured_classes"}
 """The names of the fields whose keys are others."""
-NATURAL_DEPTH, STYLE_DEPTH = (0.1, 0.4), (0.0, 0.5)
+DEPTHS = {"natural": (0.1, 0.4), "source": (0.0, 0.05), "style": (0.0, 0.5)}
 """Of the layers whose statistics count; the finest take most of the time, and say little about photographs."""
 DEFAULT_HOLD, DEFAULT_FADE = Time(Fraction(2), "s"), Time(Fraction(1), "s")
 
@@ -137,14 +137,15 @@ class ObjectiveSpec(Section):
     """With one channel: the position in the picture, as x and y from the top left; default: every position."""
     classes: Annotated[tuple[ClassName, ...], OneOrMany()] | None = Field(default=None, alias="class")
     """A class, by name or index, instead of a layer, or a list of classes; `render classes` lists them."""
-    statistics: Literal["natural", "none"] | None = None
+    statistics: Literal["natural", "source", "none"] | None = None
     """`natural` instead of a layer: the statistics of photographs, which the batch norms of the network have learned.
-    Its weight is relative to that of the other objectives: 1 is right. A scene without statistics, a style or a
-    mask has it by default, where the network has batch norms; `none` leaves it out."""
+    `source`: those of the picture, or of the clip at each frame, so that the dream keeps its colours and contrast.
+    The weight is relative to that of the other objectives: 1 is right. A scene without statistics, a style or a
+    mask has `natural` by default, where the network has batch norms; `none` leaves it out."""
     depth: tuple[UnitFloat, UnitFloat] | None = Field(default=None, strict=False)
     """With `statistics` or `style`: which of the batch norms count (in a network without any, which blocks), where 0 is
-    the first and 1 the last; default: [0.1, 0.4] with `statistics`, where the first counts in any case, and [0, 0.5]
-    with `style`."""
+    the first and 1 the last; default: [0.1, 0.4] with `natural`, [0, 0.05] with `source`, [0, 0.5] with `style`. With
+    `statistics`, the first counts in any case."""
     style: ImagePath = Field(default=None, min_length=1)
     """Path of a picture instead of a layer: takes on its style. The weight is relative, as that of `statistics`."""
     layers: Annotated[tuple[str, ...], OneOrMany()] | None = None
@@ -233,6 +234,11 @@ class ObjectiveSpec(Section):
     def weights(self) -> tuple[Track, ...]:
         """One weight for each class, or for the layer."""
         return self.weight if isinstance(self.weight, tuple) else (self.weight,) * len(self.classes or ("",))
+
+    @property
+    def statistics_depth(self) -> tuple[float, float]:
+        """Of the layers whose statistics count, with `statistics` or `style`."""
+        return self.depth or DEPTHS[self.statistics or "style"]
 
     @property
     def is_relative(self) -> bool:

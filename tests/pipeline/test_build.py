@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 
 from render import Options, frames, load
+from render.dream.objectives import Objective
+from render.dream.transforms import Transform
 from render.errors import SceneError, StorageError
+from render.media.image import load_image
 from render.models.network import Network
 from render.pipeline import loop
 from render.pipeline.build import CLASS_BALANCE, FIRST_NORM_WEIGHT, build_objectives, frame_objective
@@ -69,6 +72,7 @@ def base(folder: Path, network: Network) -> Tensor:
         "objectives.0={style: coffee.png}",
         "objectives.0={style: coffee.png, layers: [blocks.2, blocks.5]}",
         "objectives=[{layer: blocks.4}, {content: source, layer: blocks.2}]",
+        "objectives=[{layer: blocks.4}, {statistics: source}]",
         "objectives.0={tour: classes}",
         "objectives.0={tour: channels, layer: blocks.4, seed: 4}",
         "objectives.0.weight=-1",
@@ -272,3 +276,30 @@ def test_weights_of_the_user_make_a_film(folder: Path, monkeypatch: pytest.Monke
 def test_an_unknown_class_is_an_error_with_a_suggestion(folder: Path) -> None:
     with pytest.raises(SceneError, match="did you mean 'banana'"):
         scene_of(folder, "objectives.0={class: bananna}")
+
+
+def test_the_statistics_of_the_source_are_those_of_each_frames_own(folder: Path, network: Network) -> None:
+    scene = scene_of(folder, "objectives=[{layer: blocks.4}, {statistics: source, depth: [0, 0.2]}]")
+    built = build_objectives(scene, network)
+    values = {}
+    for name in ("coffee", "chelsea"):
+        picture = load_image(folder / f"{name}.png", (96, 64))
+        objective = frame_objective(built, scene.params(0), source=lambda picture=picture: picture)  # type: ignore[misc]
+        relative = Objective(tuple(term for term in objective.terms if term.layer != "blocks.4"))
+        activations = network.activations(picture, relative.layers)
+        values[name] = float(relative(activations, Transform((64, 96))))
+        assert len(relative.terms) == 10
+        assert values[name] == pytest.approx(0, abs=1e-3 * abs(relative.terms[0].weight))
+    without = frame_objective(built, scene.params(0))
+    assert without.layers == {"blocks.4"}
+
+
+def test_a_picture_keeps_its_colours_with_the_statistics_of_the_source(folder: Path, network: Network) -> None:
+    sets = [f"source={{image: {folder}/coffee.png}}", "size=[128, 96]", "dream.steps=24", "dream.step_size=0.02"]
+    coffee = torch.cov(load_image(folder / "coffee.png", (128, 96))[0].flatten(1))
+
+    def difference(kind: str) -> float:
+        picture = dreamed(folder, network, *sets, f"objectives=[{{layer: blocks.10}}, {{statistics: {kind}}}]")
+        return float((torch.cov(picture[0].flatten(1)) - coffee).norm() / coffee.norm())
+
+    assert difference("source") < 0.5 * difference("natural")
