@@ -110,7 +110,16 @@ def plain_value(value: Value) -> Any:
     return parse_yaml(value.text, OPTION, before=" ").plain()
 
 
-def find_cells(source: Path, options: SweepOptions, *, overrides: Sequence[Override] = (), scale: float = 1.0) -> Grid:
+@dataclass(frozen=True)
+class SweepScene:
+    """The scene that a sweep varies: its file, or a film, and what is changed in every cell, as `load` takes it."""
+
+    path: Path
+    overrides: tuple[Override, ...] = ()
+    scale: float = 1.0
+
+
+def find_cells(source: SweepScene, options: SweepOptions) -> Grid:
     """Finds the cells of a sweep and checks every scene, as `load` does with the overrides and then the cell's own.
 
     Raises SceneError with everything that is wrong in `--vary` and in the scenes, UsageError for too many cells and for
@@ -121,7 +130,7 @@ def find_cells(source: Path, options: SweepOptions, *, overrides: Sequence[Overr
     time = _parse_frame(options.frame)
     columns, rows, pages = _shape(variations, len(combinations), options)
     keys = [variation.key for variation in variations]
-    scenes = _Loader(source, keys, overrides=overrides, scale=scale)
+    scenes = _Loader(source, keys)
     scenes.check(combinations)
     cells = []
     for number, values in enumerate(combinations):
@@ -191,19 +200,19 @@ def _shape(variations: Sequence[Variation], total: int, options: SweepOptions) -
 class _Loader:
     """Loads the scenes of cells, each once, and collects what is wrong with them."""
 
-    def __init__(self, source: Path, keys: Sequence[str], *, overrides: Sequence[Override], scale: float) -> None:
-        self._source, self._keys, self._overrides, self._scale = source, keys, tuple(overrides), scale
+    def __init__(self, source: SweepScene, keys: Sequence[str]) -> None:
+        self._source, self._keys = source, keys
         self._scenes: dict[tuple[Value, ...], Scene] = {}
 
     def overrides(self, values: Sequence[Value]) -> tuple[Override, ...]:
         """Returns all overrides of a cell."""
         own = ((OPTION, key, value.text) for key, value in zip(self._keys, values, strict=True))
-        return (*self._overrides, *own)
+        return (*self._source.overrides, *own)
 
     def load(self, values: tuple[Value, ...]) -> Scene:
         """Returns the scene of a cell; the cells that have it share it. Raises as `load`."""
         if values not in self._scenes:
-            self._scenes[values] = load(self._source, self.overrides(values), scale=self._scale)
+            self._scenes[values] = load(self._source.path, self.overrides(values), scale=self._source.scale)
         return self._scenes[values]
 
     def check(self, combinations: Sequence[tuple[Value, ...]]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from render.errors import RenderError, SceneError, UsageError
 from render.scene.document import Override
-from render.sweep.cells import Grid, SweepOptions, find_cells
+from render.sweep.cells import Grid, SweepOptions, SweepScene, find_cells
 from render.sweep.variations import parse_variation
 from tests.cli.program import SCENE
 
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def grid(*vary: str, overrides: tuple[Override, ...] = (), **options: Any) -> Grid:
     """The cells of a sweep over the scene."""
-    return find_cells(Path("s.yaml"), SweepOptions(vary, **options), overrides=overrides)
+    return find_cells(SweepScene(Path("s.yaml"), overrides), SweepOptions(vary, **options))
 
 
 @pytest.mark.parametrize(
