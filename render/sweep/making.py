@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from render.dream.tiled import TiledNetwork
-from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError
+from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError, UsageError
 from render.film.checkpoint import diff_json
 from render.film.metadata import is_valid_machine
 from render.pipeline.catalogue import requested_layers
@@ -75,6 +76,14 @@ class Made:
     is_new: bool = True
 
 
+class ChangedError(UsageError):
+    """What the cells of an unfinished sweep are made from, or with, has changed."""
+
+
+STOPPING = (DiskFullError, Interrupted, ChangedError)
+"""Errors of a cell that every other cell would have as well."""
+
+
 class Maker:
     """Makes cells. `dreamed` is the number of frames dreamed so far, `alone` that of the same cells each by itself.
 
@@ -101,13 +110,21 @@ class Maker:
         """Frames dreamed of earlier groups, and expected in all."""
 
     def make(self) -> Iterator[Made]:
-        """Yields each cell once it is done or has failed. Raises DiskFullError, Interrupted; KeyboardInterrupt."""
+        """Yields each cell once it is done or has failed. Raises STOPPING errors and KeyboardInterrupt."""
+        has_failed = False
+        for made in self._make_groups():
+            has_failed |= made.error is not None
+            yield made
+        if not has_failed:
+            self._store.keep(lambda key: False)
+
+    def _make_groups(self) -> Iterator[Made]:
         for tasks in self._groups.values():  # one network after the other
             pending: dict[int, tuple[Task, Engine]] = {}
             for task in tasks:
                 try:
                     opened, engine, is_done = self._opened(task)
-                except (DiskFullError, Interrupted):
+                except STOPPING:
                     raise
                 except RenderError as error:
                     yield Made(task.cell, None, error)
@@ -126,7 +143,7 @@ class Maker:
         may_replace = task.plan.options.overwrite
         if not is_current(task.still, metadata):
             if os.path.lexists(task.still) and not may_replace:
-                _require_damaged(task.still, metadata)
+                _require_replaceable(task.still, metadata)
             return task, engine, False
         if task.film_plan is None:
             return task, engine, True
@@ -157,11 +174,12 @@ class Maker:
             try:
                 with _memory_errors():
                     self._make_cell(task, engine, chains[number], shared=shared)
-            except (DiskFullError, Interrupted):
+            except STOPPING:
                 raise
             except RenderError as error:
                 failure = error
-            shared.finish(number)
+            else:
+                shared.finish(number)
             yield Made(task.cell, engine.device.precision, failure)
 
     def _make_cell(self, task: Task, engine: Engine, chain: Chain, *, shared: SharedFrames) -> None:
@@ -185,7 +203,12 @@ class Maker:
         if twin in self._twins:
             pixels = read_pixels(self._twins[twin])
         else:
+            tile_size = engine.network.tile_size
             pixels = pixels_of(shared.picture(number, engine, frame=frame))
+            if engine.network.tile_size != tile_size:
+                size = engine.network.tile_size
+                self._on_warning(f"memory is short; {task.still} was dreamed in tiles of {size} pixels")
+                metadata = _still_metadata(engine, frame)
         task.plan.sources.verify()
         write_still(pixels, task.still, metadata)
         self._twins[twin] = task.still
@@ -235,14 +258,21 @@ def _still_metadata(engine: Engine, frame: int) -> dict[str, Any]:
     return {**provenance(engine), "frames": [frame, frame + 1]}
 
 
-def _require_damaged(still: Path, metadata: Mapping[str, Any]) -> None:
-    """Raises StorageError when what is in the place of a still is not this one, damaged."""
+def _require_replaceable(still: Path, metadata: Mapping[str, Any]) -> None:
+    """Raises an error when what is in the place of a still is not this one, damaged.
+
+    It is a StorageError for a file of somebody, and a ChangedError for a still that was made from something else.
+    """
     found = embedded(still)
-    if found == metadata:
-        return
-    changes = list(diff_json(found, dict(metadata))) if found is not None else []
-    listed = f": {'; '.join(changes[:MAX_CHANGES])}" if changes else ""
-    raise StorageError(f"{still} exists and is not this cell{listed}; --overwrite replaces it")
+    if found is None:
+        raise StorageError(f"{still} exists and is not this cell; --overwrite replaces it")
+    changes = list(diff_json(found, json.loads(json.dumps(metadata))))
+    if changes:
+        more = f"; and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
+        raise ChangedError(
+            f"{still} was made otherwise: {'; '.join(changes[:MAX_CHANGES])}{more}; --overwrite makes it again, "
+            "--output with another path keeps both"
+        )
 
 
 @contextlib.contextmanager

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from render import Options
+from render.dream.ascent import dream
 from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError, UsageError
-from render.pipeline import loop
 from render.sweep import making
 from render.sweep.cells import SweepOptions, SweepScene
 from render.sweep.sweep import Reports, sweep
@@ -55,7 +56,7 @@ class Stop:
 
 @pytest.mark.parametrize("films", [False, True])
 def test_a_stopped_sweep_goes_on_where_it_was(films: bool) -> None:
-    expected = {"films": films, "frame": "6"}
+    expected: dict[str, Any] = {"films": films, "frame": "6"}
     whole = make(LATE, LATE_TOO, **expected)
     files = {path.name: sha256(path) for path in Path("a.cells").glob("0*.*")}
     sheet = pixels(Path("a.png"))
@@ -98,14 +99,13 @@ def test_a_damaged_still_is_made_again() -> None:
 
 def fail_for(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes every frame of a seed fail."""
-    dream = loop.dream
 
     def failing(*arguments: Any, **options: Any) -> Any:
         if options["seed"][0] == seed:
             raise MissingError("not enough\nmemory for \x1b[31mthis")
         return dream(*arguments, **options)
 
-    monkeypatch.setattr(loop, "dream", failing)
+    monkeypatch.setattr("render.pipeline.loop.dream", failing)
 
 
 @pytest.mark.parametrize("films", [False, True])
@@ -134,6 +134,26 @@ def test_a_file_of_somebody_in_the_place_of_a_still_fails_that_cell_alone() -> N
         "a.cells/0001.png exists and is not this cell; --overwrite replaces it"
     ]
     assert Path("a.cells/0001.png").read_text() == "mine"
+
+
+def test_stills_of_other_versions_are_not_mixed_with_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    make("seed=1,2", frame="0")
+    Path("a.cells/0001.png").unlink()
+    sheet = Path("a.png").read_bytes()
+    monkeypatch.setattr("render.pipeline.provenance.__version__", "0.0.1")
+    with pytest.raises(UsageError, match=r"0000\.png was made otherwise: versions\.render was .*; --overwrite"):
+        make("seed=1,2", frame="0")
+    assert Path("a.png").read_bytes() == sheet
+    again = make("seed=1,2", frame="0", options=Options(precision="float32", overwrite=True))
+    assert again.dreamed == 2
+
+
+def test_a_picture_that_changed_is_noticed(workspace: Path) -> None:
+    sets = (("--set", "source.image", "p.png"), ("--set", "grade", "{mean: 0.4, contrast: 0.2, cast: 1}"))
+    make("seed=1,2", frame="0", sets=sets)
+    Image.new("RGB", (64, 48)).save(workspace / "p.png")
+    with pytest.raises(UsageError, match=r'0000\.png was made otherwise: files\.source\.image was "'):
+        make("seed=1,2", frame="0", sets=sets)
 
 
 def test_a_full_disk_stops_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from render import Options, load, render
 from render.film.metadata import read_metadata
+from render.media.image import load_fitted
 from render.motion import flow
-from render.pipeline import build
 from render.system.checksum import sha256
 from tests.footage import panned
 from tests.media.clips import LOSSLESS, write_clip
@@ -55,7 +56,12 @@ def test_stills_of_footage_are_exact_and_its_flow_is_estimated_once(
     write_clip(workspace / "c.mp4", panned("coffee", 8), *LOSSLESS)
     estimated: list[int] = []
     estimate = flow.dis
-    monkeypatch.setattr(flow, "dis", lambda *pair: estimated.append(1) or estimate(*pair))
+
+    def counted(first: Tensor, second: Tensor) -> flow.Flow:
+        estimated.append(1)
+        return estimate(first, second)
+
+    monkeypatch.setattr(flow, "dis", counted)
     finished = make("camera.rotate=2,3", "follow.persistence.3=0.9,0.7", scene="clip.yaml")
     assert len(estimated) == 2 * 5
     assert finished.dreamed == 1 + 2 * 2 + 4 * 3
@@ -64,8 +70,12 @@ def test_stills_of_footage_are_exact_and_its_flow_is_estimated_once(
 
 def test_the_features_of_a_guide_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    load_fitted = build.load_fitted
-    monkeypatch.setattr(build, "load_fitted", lambda file, side: read.append(file) or load_fitted(file, side))
+
+    def counted(file: Path, side: int) -> Tensor:
+        read.append(file)
+        return load_fitted(file, side)
+
+    monkeypatch.setattr("render.pipeline.build.load_fitted", counted)
     finished = make("seed=1:3", sets=(("--set", "objectives.0.guide", "p.png"),), frame="1")
     assert len(read) == 1
     check_stills(finished)
