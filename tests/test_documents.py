@@ -23,6 +23,7 @@ import typer.main
 from render import load
 from render.cli.main import app
 from render.media import ffmpeg
+from render.sweep.cells import SweepOptions, SweepScene, find_cells
 from tests.media.clips import write_clip
 
 ROOT = Path(__file__).parents[1]
@@ -152,6 +153,9 @@ def check_arguments(arguments: list[str]) -> None:
         settings = [value for option, value in options if option == "--set"]
         settings += [f"output.path={value}" for option, value in options if option == "--output"]
         assert load(scene, overrides(scene, settings)).length >= 1
+        if arguments[0] == "sweep":
+            vary = [value for option, value in options if option == "--vary"]
+            find_cells(SweepScene(scene), SweepOptions(vary, random=16 if "--random" in arguments else None))
 
 
 def overrides(scene: Path, settings: list[str]) -> list[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from render import __version__
-from render.cli import film_commands, network_commands, new, upgrade
+from render.cli import film_commands, network_commands, new, sweep, upgrade
 from render.cli.group import CommandGroup, add_command, is_parse_error, parse_error_message
 from render.cli.output import OutputClosed, exit_with_error, open_streams, print_line
 from render.cli.signals import stop_at_once
@@ -25,6 +25,7 @@ COMMANDS = {
         film_commands.check,
         film_commands.inspect,
         film_commands.join,
+        sweep.sweep,
         upgrade.upgrade,
     ),
     "Networks": (network_commands.networks, network_commands.layers, network_commands.classes, network_commands.atlas),

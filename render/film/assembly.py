@@ -89,7 +89,7 @@ def write_pictures(
     number = first_number
     for number, picture in enumerate(pictures, first_number):
         file = numbered_path(target, number)
-        data = with_comment(picture, json.dumps({**metadata, CONTENT_KEY: _picture_content(picture)}))
+        data = with_comment(picture, json.dumps({**metadata, CONTENT_KEY: picture_content(picture)}))
         try:
             atomic_write(file, data, segments[0].parent, replace=placement.replace)
         except ExistsError:
@@ -134,7 +134,7 @@ def is_intact(film: Path) -> bool | None:
 def content_of(film: Path) -> dict[str, Any]:
     """Returns the content of a film or a picture, from its bytes. Raises StorageError."""
     if film.suffix.lower() in IMAGE_SUFFIXES:
-        return _picture_content(without_comment(read_bytes(film)))
+        return picture_content(without_comment(read_bytes(film)))
     return read_content(film)
 
 
@@ -144,5 +144,6 @@ def _write_sound(audio: AudioSpan, folder: Path, suffix: str) -> Path:
     return write_audio(audio, folder, suffix=suffix)
 
 
-def _picture_content(picture: bytes) -> dict[str, Any]:
+def picture_content(picture: bytes) -> dict[str, Any]:
+    """Returns the content of the bytes of a picture without a comment."""
     return {"frames": 1, "video": hashlib.sha256(picture).hexdigest()}

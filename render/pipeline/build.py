@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -22,7 +22,9 @@ from render.media.noise import noise
 from render.models.network import Network
 from render.models.registry import layer_map
 from render.pipeline.catalogue import objective_layers
+from render.pipeline.memo import Memo
 from render.pipeline.scene import Scene
+from render.pipeline.sources import file_identities
 from render.scene.dream import Gaussian, Gradient, Laplacian, Natural
 from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
@@ -52,15 +54,59 @@ class BuiltObjective:
     of_source: Callable[[Tensor], Objective] | None = None
 
 
-def build_objectives(scene: Scene, network: Network) -> list[BuiltObjective]:
+@dataclass(frozen=True)
+class Features:
+    """Activations of a network for whole pictures, each computed once as long as the memo has room."""
+
+    scene: Scene
+    network: Network
+    memo: Memo
+
+    def activations(self, file: Path, layers: Collection[str]) -> Mapping[str, Tensor]:
+        """The activations of layers for a whole picture, at most as large as the film before `--scale`.
+
+        For a network that sees pictures of one size only, the picture is cropped to it.
+        """
+        side = layer_map(self.network.name, self.scene.spec.network.weights).input_side
+        limit = self.scene.reference_side if side is None else side
+        key = (*self._network_key, "picture", file, tuple(file_identities(file).items()), limit, tuple(layers))
+
+        def compute() -> Mapping[str, Tensor]:
+            picture = load_fitted(file, limit) if side is None else load_image(file, (side, side))
+            with torch.no_grad():
+                return self.network.activations(picture.to(self.network.device), layers)
+
+        return self.memo.get(key, compute)
+
+    def natural_mean_square(self, layer: str) -> float:
+        """The mean square of a layer's activation for a picture of noise: the unit in which layers are compared."""
+        side = layer_map(self.network.name).input_side or REFERENCE_SIDE
+
+        def compute() -> float:
+            reference = noise((side, side), grain=64, contrast=0.2, color=1, seed=0).to(self.network.device)
+            with torch.no_grad():
+                return float(mean_square(self.network.activations(reference, [layer])[layer]))
+
+        return self.memo.get((*self._network_key, "noise", layer), compute)
+
+    @property
+    def _network_key(self) -> tuple[Hashable, ...]:
+        """What the activations of a network depend on besides the picture."""
+        network = self.network
+        return network.name, network.sha256, self.scene.spec.network.weights, network.dtype, network.device
+
+
+def build_objectives(scene: Scene, network: Network, *, memo: Memo | None = None) -> list[BuiltObjective]:
     """Builds an objective for every weight of the scene, in the scene's order.
 
-    The features of guides are computed here, once. Objectives with the same mask share its tensor, and so a gradient.
+    The features of guides are computed here, once; `memo` keeps them for other scenes. Objectives with the same mask
+    share its tensor, and so a gradient.
     Raises StorageError when a picture cannot be read.
     """
     files = {scene.paths[keys] for keys in scene.paths if keys[0] == "objectives" and keys[-1] == "mask"}
     masks = {file: load_mask(file, scene.size).to(network.device) for file in sorted(files)}
     has_statistics = any(spec.is_relative for spec in scene.spec.objectives)
+    features = Features(scene, network, memo or Memo())
     built: list[BuiltObjective] = []
     for i, spec in enumerate(scene.spec.objectives):
         mask = scene.paths.get(("objectives", i, "mask"))
@@ -69,9 +115,9 @@ def build_objectives(scene: Scene, network: Network) -> list[BuiltObjective]:
             of_source = partial(_source_statistics, layers, network, mask=None if mask is None else masks[mask])
             built.append(BuiltObjective(Objective(), None, of_source))
             continue
-        unmasked = _unmasked(scene, i, spec, network=network)
+        unmasked = _unmasked(scene, i, spec, features=features)
         masked = unmasked if mask is None else [objective.masked(masks[mask]) for objective in unmasked]
-        balance = _balance(spec, network) if has_statistics else 0.0
+        balance = _balance(spec, features) if has_statistics else 0.0
         built += [BuiltObjective(objective, balance) for objective in masked]
     return built
 
@@ -103,21 +149,13 @@ def _source_statistics(layers: Collection[str], network: Network, source: Tensor
     return objective if mask is None else objective.masked(mask)
 
 
-def _balance(spec: ObjectiveSpec, network: Network) -> float | None:
+def _balance(spec: ObjectiveSpec, features: Features) -> float | None:
     """The strength at which statistics balance an objective of weight one; None for statistics."""
     if spec.is_relative:
         return None
     if spec.layer is None:
         return CLASS_BALANCE
-    return LAYER_BALANCE * _natural_mean_square(spec.layer, network)
-
-
-def _natural_mean_square(layer: str, network: Network) -> float:
-    """The mean square of a layer's activation for a picture of noise: the unit in which layers are compared."""
-    side = layer_map(network.name).input_side or REFERENCE_SIDE
-    reference = noise((side, side), grain=64, contrast=0.2, color=1, seed=0).to(network.device)
-    with torch.no_grad():
-        return float(mean_square(network.activations(reference, [layer])[layer]))
+    return LAYER_BALANCE * features.natural_mean_square(spec.layer)
 
 
 def ascent_settings(spec: SceneSpec, params: FrameParams) -> AscentSettings:
@@ -154,11 +192,12 @@ def conditioner(gradient: Gradient) -> Conditioner:
     return gradients.raw()
 
 
-def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network) -> list[Objective]:
+def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, features: Features) -> list[Objective]:
     """The objectives of one entry of the scene: one for its layers, or one for each of its classes or turns."""
+    network = features.network
     if spec.tour is not None:
         turns = (spec.at(turn) for turn in scene.spec.tours[index])
-        return [objective for turn in turns for objective in _unmasked(scene, index, turn, network=network)]
+        return [objective for turn in turns for objective in _unmasked(scene, index, turn, features=features)]
     layers = objective_layers(spec, scene.spec.network)
     if spec.statistics == "none":
         return [Objective()]
@@ -167,29 +206,18 @@ def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, network: Network
         return [statistics(targets, first_weight=FIRST_NORM_WEIGHT)]
     style = scene.paths.get(("objectives", index, "style"))
     if style is not None:
-        activations = _activations(style, layers, scene=scene, network=network)
+        activations = features.activations(style, layers)
         return [statistics({layer: ChannelTarget.of(activations[layer]) for layer in layers})]
     if spec.content is not None:
-        return [objectives.content(layers[0], scale=_natural_mean_square(layers[0], network) / CONTENT_STRENGTH)]
+        return [objectives.content(layers[0], scale=features.natural_mean_square(layers[0]) / CONTENT_STRENGTH)]
     if spec.layer is None:
         return [objectives.class_logit(network.logits, network.classes.index(str(name))) for name in spec.classes or ()]
     guide = scene.paths.get(("objectives", index, "guide"))
     if guide is not None:
-        return [objectives.guide(spec.layer, _activations(guide, layers, scene=scene, network=network)[spec.layer])]
+        return [objectives.guide(spec.layer, features.activations(guide, layers)[spec.layer])]
     if spec.channels is None:
         return [objectives.layer(spec.layer)]
     if spec.position is None:
         return [objectives.channels(spec.layer, spec.channels)]
     receptive_field = network.layers[spec.layer].receptive_field
     return [objectives.position(spec.layer, spec.channels[0], point=spec.position, receptive_field=receptive_field)]
-
-
-def _activations(file: Path, layers: Collection[str], *, scene: Scene, network: Network) -> dict[str, Tensor]:
-    """The activations of layers for a whole picture, at most as large as the film before `--scale`.
-
-    For a network that sees pictures of one size only, the picture is cropped to it.
-    """
-    side = layer_map(network.name, scene.spec.network.weights).input_side
-    picture = load_fitted(file, scene.reference_side) if side is None else load_image(file, (side, side))
-    with torch.no_grad():
-        return network.activations(picture.to(network.device), layers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from render.models.network import Network, load_network
 from render.models.registry import model_spec
 from render.pipeline.autotune import fastest_precision
 from render.pipeline.catalogue import requested_layers
+from render.pipeline.memo import Memo
 from render.pipeline.plan import Plan
 from render.pipeline.sources import file_identities
 from render.system.device import Device
@@ -26,11 +27,15 @@ MAX_CPU_MEMORY = 4 * 2**30
 
 @dataclass(frozen=True)
 class Engine:
-    """A plan, the device with the precision that was chosen, and the network, whose tile size may shrink in the run."""
+    """A plan, the device with the precision that was chosen, and the network, whose tile size may shrink in the run.
+
+    `memo` keeps what several engines have in common: features of pictures, and optical flow.
+    """
 
     plan: Plan
     device: Device
     network: TiledNetwork
+    memo: Memo = field(default_factory=Memo)
 
 
 def open_engine(plan: Plan, *, autotune: bool = True) -> Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
@@ -20,14 +20,15 @@ from render.motion.camera import CameraPath, Move, inverse_affine
 from render.motion.flow import Estimator, Motion, motion_through_camera
 from render.motion.propagate import ClipFrame, FootagePropagator, Propagator, ShotStart, StillPropagator
 from render.motion.warp import Matrix, warp_affine
+from render.pipeline.memo import Memo
 from render.pipeline.plan import Plan
 from render.pipeline.scene import Scene
 from render.scene.source import NoiseSpec
 from render.system.workers import prefetch
 
 
-def propagator(plan: Plan, device: torch.device) -> Propagator[Any]:
-    """The propagator of a plan's source. Raises StorageError when the source cannot be read."""
+def propagator(plan: Plan, device: torch.device, *, memo: Memo | None = None) -> Propagator[Any]:
+    """The propagator of a plan's source; `memo` keeps a clip's flow. Raises StorageError when it cannot be read."""
     scene, cadence = plan.scene, plan.scene.spec.dream.cadence
     dreamed = dreamed_frames(plan.shots, scene.length, cadence=cadence)
     if scene.clip is None:
@@ -36,7 +37,7 @@ def propagator(plan: Plan, device: torch.device) -> Propagator[Any]:
     mode = "residual" if scene.spec.follow is None else scene.spec.follow.mode
 
     def frames(start: int) -> Generator[ShotStart | ClipFrame]:
-        return prefetch(_footage(plan, device, start), cadence)
+        return prefetch(_footage(plan, device, start, memo=memo or Memo()), cadence)
 
     return FootagePropagator(frames, dreamed, mode)
 
@@ -93,7 +94,7 @@ def _initial_picture(scene: Scene, device: torch.device) -> Tensor:
     return picture.to(device)
 
 
-def _footage(plan: Plan, device: torch.device, start: int) -> Generator[ShotStart | ClipFrame]:
+def _footage(plan: Plan, device: torch.device, start: int, *, memo: Memo) -> Generator[ShotStart | ClipFrame]:
     """Yields each frame of the clip from `start` on, with its motion but for the first and where a shot begins."""
     scene = plan.scene
     estimate, both_ways = _estimator(plan, device), scene.spec.dream.cadence > 1
@@ -103,21 +104,35 @@ def _footage(plan: Plan, device: torch.device, start: int) -> Generator[ShotStar
         if before is None or index in plan.shots:
             yield ShotStart(index, picture)
         else:
-            backward, forward = _motions(before, view, estimate=estimate, both_ways=both_ways)
+            key = (*_flow_key(scene), both_ways, index)
+            motions = memo.get(key, partial(_motions, before, view, estimate=estimate, both_ways=both_ways))
+            backward, forward = _through_camera(motions, before, view, both_ways=both_ways)
             yield ClipFrame(index, picture, backward=backward, forward=forward)
         before = view
 
 
-def _motions(
-    before: ClipView, view: ClipView, *, estimate: Estimator | None, both_ways: bool
-) -> tuple[Motion, Motion | None]:
-    """The motion back from a frame to the one before, as the camera sees it; and, for `both_ways`, the other one."""
+def _flow_key(scene: Scene) -> tuple[Hashable, ...]:
+    """What the flow of a clip depends on."""
+    spec = scene.spec
+    return "flow", scene.clip, scene.size, scene.fps, spec.start, spec.source.fit, spec.follow and spec.follow.flow
+
+
+def _motions(before: ClipView, view: ClipView, *, estimate: Estimator | None, both_ways: bool) -> tuple[Motion, Motion]:
+    """The clip's motion back from a frame to the one before; and, for `both_ways`, the other one."""
     if estimate is None:
-        backward = forward = flow.identity_motion(view.still)
-    elif both_ways:
-        backward, forward = flow.estimate_both_ways(before.still, view.still, estimate=estimate)
-    else:
-        backward = forward = flow.estimate_motion(before.still, view.still, estimate=estimate)
+        motion = flow.identity_motion(view.still)
+        return motion, motion
+    if both_ways:
+        return flow.estimate_both_ways(before.still, view.still, estimate=estimate)
+    motion = flow.estimate_motion(before.still, view.still, estimate=estimate)
+    return motion, motion
+
+
+def _through_camera(
+    motions: tuple[Motion, Motion], before: ClipView, view: ClipView, *, both_ways: bool
+) -> tuple[Motion, Motion | None]:
+    """The motions of `_motions` as the camera sees them; None for the second unless `both_ways`."""
+    backward, forward = motions
     backward = motion_through_camera(backward, view.still, before=before.camera, now=view.camera)
     if not both_ways:
         return backward, None

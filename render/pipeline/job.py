@@ -22,6 +22,7 @@ from render.pipeline import loop
 from render.pipeline.engine import Engine, open_engine
 from render.pipeline.existing import is_finished, reusable_film
 from render.pipeline.identity import without_sound
+from render.pipeline.loop import FrameSource
 from render.pipeline.plan import Options, Plan, plan
 from render.pipeline.preflight import check_space, disk_full, mixdown_note, preflight
 from render.pipeline.provenance import provenance, provenance_diff
@@ -69,8 +70,8 @@ def render(scene: Scene, options: Options = Options(), callbacks: Callbacks = Ca
     return run(plan(scene, options), callbacks)
 
 
-def run(plan: Plan, callbacks: Callbacks = Callbacks()) -> Film:
-    """Runs a plan. Raises RenderError of every kind; Interrupted on Ctrl-C."""
+def run(plan: Plan, callbacks: Callbacks = Callbacks(), *, source: FrameSource = loop.frames) -> Film:
+    """Runs a plan with the frames of a source. Raises RenderError of every kind; Interrupted on Ctrl-C."""
     # 1. What can be checked without the network
     preflight(plan)
     # 2. Weights, precision and tile size
@@ -98,7 +99,7 @@ def run(plan: Plan, callbacks: Callbacks = Callbacks()) -> Film:
     try:
         suffix, restart = plan.format.suffix, plan.options.restart
         with Checkpoint(plan.folder, identity, suffix=suffix, restart=restart) as checkpoint:
-            _make(engine, checkpoint, metadata=metadata, callbacks=callbacks)
+            _make(engine, checkpoint, metadata=metadata, callbacks=callbacks, source=source)
             # 7. The folder of segments is not needed any more
             _warn_of_others(plan, checkpoint.discard(), callbacks=callbacks)
     except DiskFullError:
@@ -106,7 +107,14 @@ def run(plan: Plan, callbacks: Callbacks = Callbacks()) -> Film:
     return film
 
 
-def _make(engine: Engine, checkpoint: Checkpoint, *, metadata: Mapping[str, Any], callbacks: Callbacks) -> None:
+def _make(
+    engine: Engine,
+    checkpoint: Checkpoint,
+    *,
+    metadata: Mapping[str, Any],
+    callbacks: Callbacks,
+    source: FrameSource,
+) -> None:
     """Makes the missing segments, and concatenates them to the film. Raises Interrupted on Ctrl-C."""
     plan = engine.plan
     segments = split_frames(plan.frames, plan.scene.output.segment_frames)
@@ -120,7 +128,7 @@ def _make(engine: Engine, checkpoint: Checkpoint, *, metadata: Mapping[str, Any]
             )
 
     try:
-        writer = SegmentWriter(engine, segments, checkpoint, callbacks=callbacks)
+        writer = SegmentWriter(engine, segments, checkpoint, callbacks=callbacks, source=source)
         with contextlib.closing(writer.run()) as progress:
             for frame in progress:
                 callbacks.on_frame(frame)

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -64,6 +64,15 @@ class Frame:
     state: State
 
 
+class FrameSource(Protocol):
+    """What makes the frames of a film: `frames`, or what gives the same ones."""
+
+    def __call__(
+        self, engine: Engine, *, start: int = 0, state: State | None = None, on_step: OnStep | None = None
+    ) -> Generator[Frame]:
+        """See `frames`."""
+
+
 def frames(
     engine: Engine, *, start: int = 0, state: State | None = None, on_step: OnStep | None = None
 ) -> Generator[Frame]:
@@ -74,7 +83,7 @@ def frames(
     """
     if state is None:
         state = State(torch.empty(0))  # a film begins with the start of a shot, which needs none
-    source = propagator(engine.plan, engine.device.torch_device)
+    source = propagator(engine.plan, engine.device.torch_device, memo=engine.memo)
     with closing(source.intervals(start)) as intervals:
         dreamed_frames = Dreamer(engine, source, on_step).dreamed(intervals, state)
         yield from with_between(dreamed_frames, source, start=start)
@@ -90,7 +99,7 @@ class Dreamer:
 
     def dreamed(self, intervals: Iterator[Any], state: State) -> Iterator[tuple[Any, State, State]]:
         """Yields the dreamed frames: (interval, the state before it, the state after it)."""
-        objectives = build_objectives(self.engine.plan.scene, self.engine.network.network)
+        objectives = build_objectives(self.engine.plan.scene, self.engine.network.network, memo=self.engine.memo)
         for interval in intervals:
             earlier, state = state, self._frame(interval, state, objectives)
             yield interval, earlier, state

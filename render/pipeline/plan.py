@@ -102,6 +102,20 @@ class Plan:
         """The files that the scene names, to be verified whenever they are read."""
         return Sources(self.scene.paths, self.scene.found)
 
+    def sharing(self, other: Plan) -> Plan:
+        """Returns the plan with what another one knows: the checksums of files, and the shots of the same clip."""
+        known = replace(self)
+        known.__dict__["sources"] = other.sources.of(self.scene.paths, self.scene.found)
+        if self.scene.clip is not None and self._shots_key == other._shots_key:
+            known.__dict__["shots"] = other.shots
+        return known
+
+    @property
+    def _shots_key(self) -> tuple[Any, ...]:
+        """What the shots depend on."""
+        scene, spec = self.scene, self.scene.spec
+        return scene.clip, scene.fps, scene.length, spec.start, None if spec.follow is None else spec.follow.cuts
+
     @property
     def precision(self) -> str | None:
         """The precision that is requested or recorded, or that the device decides; None when it has to be tried."""

@@ -22,7 +22,7 @@ from render.film.checkpoint import Checkpoint
 from render.film.encoder import OutputFormat, SegmentEncoder
 from render.pipeline import loop
 from render.pipeline.engine import Engine, gradient_bytes, recorded_tile_size
-from render.pipeline.loop import Frame, State
+from render.pipeline.loop import Frame, FrameSource, State
 from render.pipeline.sources import READ_LATE
 from render.system.memory import free_memory
 from render.system.workers import BackgroundWriter
@@ -131,10 +131,16 @@ class SegmentWriter:
     """Makes the missing segments of a plan's film, until none is missing."""
 
     def __init__(
-        self, engine: Engine, segments: Sequence[Segment], checkpoint: Checkpoint, *, callbacks: Callbacks
+        self,
+        engine: Engine,
+        segments: Sequence[Segment],
+        checkpoint: Checkpoint,
+        *,
+        callbacks: Callbacks,
+        source: FrameSource = loop.frames,
     ) -> None:
         self._engine, self._segments, self._checkpoint = engine, list(segments), checkpoint
-        self._callbacks = callbacks
+        self._callbacks, self._source = callbacks, source
         self._initial_tile_size = engine.network.tile_size
         self._has_warned_of_idle_steps = False
 
@@ -174,7 +180,7 @@ class SegmentWriter:
         segments = [*lead, *run]
         start, stop = segments[0].frames.start, segments[-1].frames.stop
         first = next(segment.frames.start for segment in self._segments if segment.is_encoded)
-        frames = loop.frames(self._engine, start=start, state=state, on_step=on_step)
+        frames = self._source(self._engine, start=start, state=state, on_step=on_step)
         sources = self._engine.plan.sources
         sources.verify()
         verify = partial(sources.verify, READ_LATE)

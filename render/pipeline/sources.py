@@ -37,6 +37,12 @@ class Sources:
         self._identities: dict[Path, FileIdentities] = {}
         self._checksums: dict[Path, str] = {}
 
+    def of(self, paths: Mapping[Loc, Path], found: Mapping[Path, FileIdentities]) -> Sources:
+        """Returns the sources of another scene; the checksum of a file that both name is computed once."""
+        sources = Sources(paths, found)
+        sources._identities, sources._checksums = self._identities, self._checksums
+        return sources
+
     def checksums(self) -> dict[str, str]:
         """Returns the checksum of each file by its key in the scene, `source.image`.
 

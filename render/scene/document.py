@@ -21,7 +21,7 @@ from render.text import Position, Problem, quote, similar_file
 
 Override = tuple[str, str, str]
 """The option that gives it (`--set`), a dotted key, and a YAML text."""
-KEY_OPTIONS = ("--set", "replace")
+KEY_OPTIONS = ("--set", "--vary", "replace")
 """Options whose text names the key; others stand for one key."""
 MAPPING_NAME = "scene"
 """What positions call a scene that is no file; it also names the film."""
@@ -89,6 +89,11 @@ def replacement(key: object, value: object) -> Override:
     return "replace", key, value_text(value)
 
 
+def key_path(key: str) -> Loc:
+    """Returns the path of a dotted key; what is a number may be an index of a list."""
+    return tuple(int(step) if re.fullmatch("[0-9]{1,6}", step) else step for step in key.split("."))
+
+
 def apply_overrides(root: Node, overrides: Sequence[Override]) -> Node:
     """Returns the tree with the overrides in it. Raises SceneError (not YAML), UsageError (the form of an override)."""
     for override in overrides:
@@ -108,7 +113,7 @@ def _override(root: Node, override: Override) -> Node:
     if not all(steps) or re.search(r"\s", key) or len(steps) > MAX_DEPTH:
         raise UsageError(f"{option} needs dotted.key=value, not {quote(f'{key}={text}')}")
     value = parse_yaml(text, option, before=f"{key}=" if option in KEY_OPTIONS else f"{option} ")
-    path: Loc = tuple(int(step) if re.fullmatch("[0-9]{1,6}", step) else step for step in steps)
+    path = key_path(key)
     position = Position(option, 1, 1, text=value.position.text)
     for depth in range(1, len(path)):
         node = root.find(path[:depth])

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from render.scene.field_errors import Loc
-from render.scene.fields import section_fields
+from render.scene.fields import FileField, section_fields
 from render.scene.model import SceneSpec
 
 
@@ -25,6 +25,13 @@ def sections_at(path: Loc) -> list[type[BaseModel]]:
 def keys_at(path: Loc) -> list[str]:
     """Returns the keys that the mapping at `path` may have."""
     return [key for section in sections_at(path) for key in section_fields(section)]
+
+
+def file_field_at(path: Loc) -> FileField | None:
+    """Returns what marks the key that ends `path` as the name of a file; None for other keys."""
+    fields = (section_fields(section).get(str(path[-1])) for section in sections_at(path[:-1]))
+    marks = (mark for field in fields if field is not None for mark in field.metadata)
+    return next((mark for mark in marks if isinstance(mark, FileField)), None)
 
 
 def key_paths(section: type[BaseModel] = SceneSpec, path: Loc = ()) -> Iterator[Loc]:

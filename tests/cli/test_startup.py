@@ -65,6 +65,8 @@ def test_what_dreams_nothing_does_not_import_torch() -> None:
         ("networks",): 0,
         ("atlas", "efficientnet_lite0", "--output", "atlas.png"): 4,
         ("atlas", "efficientnet_lite0", "--layers", "none"): 2,
+        ("sweep", "s.yaml", "--vary", "seed=1:4", "--vary", "camera.zom=1"): 2,
+        ("sweep", "s.yaml", "--vary", "seed=1:1000000"): 2,
         ("score", "none.mp4"): 4,
         ("inspect", "none.mp4"): 4,
     }

@@ -1,0 +1,22 @@
+"""A folder with the scenes of these tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import skimage.data
+from PIL import Image
+
+from tests.sweep.sweeps import CLIP, SCENE
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with two scenes and a picture."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text(SCENE)
+    (tmp_path / "clip.yaml").write_text(CLIP)
+    photo = skimage.data.astronaut()  # type: ignore[no-untyped-call]  # skimage has no types
+    Image.fromarray(photo).resize((64, 48)).save(tmp_path / "p.png")
+    return tmp_path

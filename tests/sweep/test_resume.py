@@ -1,0 +1,217 @@
+"""Sweeps that stop, fail in part, or find something in their place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from render import Options
+from render.dream.ascent import dream
+from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError, UsageError
+from render.sweep import making
+from render.sweep.cells import SweepOptions, SweepScene
+from render.sweep.sweep import Reports, sweep
+from render.system.checksum import sha256
+from tests.sweep.sweeps import LATE, LATE_TOO, check_stills, make, pixels
+
+pytestmark = pytest.mark.usefixtures("workspace")
+
+
+def test_a_finished_sweep_dreams_nothing_again_and_another_one_is_refused() -> None:
+    make("seed=1,2", frame="1")
+    times = {path: path.stat().st_mtime_ns for path in Path("a.cells").glob("*.png")}
+    again = make("seed=1,2", frame="1")
+    assert again.dreamed == 0
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    with pytest.raises(UsageError, match=r"a\.cells holds the cells of another sweep; --overwrite replaces it"):
+        make("seed=1,2,4", frame="1")
+    more = make("seed=2,1,4", frame="1", options=Options(precision="float32", overwrite=True))
+    assert more.dreamed == 6
+    make("seed=2", frame="1", options=Options(precision="float32", overwrite=True))
+    assert sorted(path.name for path in Path("a.cells").glob("*.png")) == ["0000.png"]
+
+
+def test_random_cells_that_are_added_leave_the_others() -> None:
+    make("seed=1:1000", frame="0", random=2)
+    more = make("seed=1:1000", frame="0", random=4, options=Options(precision="float32", overwrite=True))
+    assert more.dreamed == 2
+    check_stills(more)
+
+
+class Stop:
+    """Acts as Ctrl-C after a number of dreamed frames."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def __call__(self, dreamed: int, total: int) -> None:
+        if dreamed == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("films", [False, True])
+def test_a_stopped_sweep_goes_on_where_it_was(films: bool) -> None:
+    expected: dict[str, Any] = {"films": films, "frame": "6"}
+    whole = make(LATE, LATE_TOO, **expected)
+    files = {path.name: sha256(path) for path in Path("a.cells").glob("0*.*")}
+    sheet = pixels(Path("a.png"))
+    for path in [*Path("a.cells").iterdir(), Path("a.png")]:
+        path.unlink()
+    dreamed = []
+    for after in (2, 3, 5, 8):
+        with pytest.raises(
+            Interrupted, match=r"of 4 cells are finished in a\.cells; the same command makes the others"
+        ):
+            make(LATE, LATE_TOO, reports=Reports(on_frame=Stop(after)), **expected)
+        dreamed.append(after)
+        assert not Path("a.png").exists()
+    finished = make(LATE, LATE_TOO, **expected)
+    assert {path.name: sha256(path) for path in Path("a.cells").glob("0*.*")} == files
+    assert np.array_equal(pixels(Path("a.png")), sheet)
+    assert sum(dreamed) + finished.dreamed <= whole.dreamed + 3 * len(dreamed)  # at most a segment is dreamed again
+    check_stills(finished)
+
+
+def test_a_state_that_was_damaged_is_made_again() -> None:
+    with pytest.raises(Interrupted):
+        make(LATE, LATE_TOO, reports=Reports(on_frame=Stop(9)))
+    states = list(Path("a.cells").glob("*.npy"))
+    assert states
+    for state in states:
+        state.write_bytes(state.read_bytes()[:-1] + b"x")
+    finished = make(LATE, LATE_TOO)
+    check_stills(finished)
+
+
+def test_a_damaged_still_is_made_again() -> None:
+    make("seed=1,2", frame="1")
+    still = Path("a.cells/0001.png")
+    before = still.read_bytes()
+    still.write_bytes(before[:-30] + bytes(18) + before[-12:])
+    assert make("seed=1,2", frame="1").dreamed == 2
+    assert still.read_bytes() == before
+
+
+def fail_for(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes every frame of a seed fail."""
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        if options["seed"][0] == seed:
+            raise MissingError("not enough\nmemory for \x1b[31mthis")
+        return dream(*arguments, **options)
+
+    monkeypatch.setattr("render.pipeline.loop.dream", failing)
+
+
+@pytest.mark.parametrize("films", [False, True])
+def test_a_cell_that_fails_does_not_stop_the_others(films: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        fail_for(2, patched)
+        finished = make("seed=1:3", frame="1", films=films)
+    assert [result.cell.number for result in finished.failed] == [1]
+    index = json.loads(finished.index.read_text())["cells"]
+    assert [cell["state"] for cell in index] == ["SUCCEEDED", "FAILED", "SUCCEEDED"]
+    assert "not enough" in index[1]["message"]
+    left, top, width, height = index[1]["box"]
+    red = pixels(finished.sheets[0])[top : top + height, left : left + width, 0]
+    assert np.median(red) == 70
+    again = make("seed=1:3", frame="1", films=films)
+    assert not again.failed
+    assert again.dreamed == 2
+    assert np.median(pixels(again.sheets[0])[top : top + height, left : left + width, 0]) != 70
+
+
+def test_a_file_of_somebody_in_the_place_of_a_still_fails_that_cell_alone() -> None:
+    make("seed=1:3", frame="0")
+    Path("a.cells/0001.png").write_text("mine")
+    finished = make("seed=1:3", frame="0")
+    assert [str(result.error) for result in finished.failed] == [
+        "a.cells/0001.png exists and is not this cell; --overwrite replaces it"
+    ]
+    assert Path("a.cells/0001.png").read_text() == "mine"
+
+
+def test_stills_of_other_versions_are_not_mixed_with_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    make("seed=1,2", frame="0")
+    Path("a.cells/0001.png").unlink()
+    sheet = Path("a.png").read_bytes()
+    monkeypatch.setattr("render.pipeline.provenance.__version__", "0.0.1")
+    with pytest.raises(UsageError, match=r"0000\.png was made otherwise: versions\.render was .*; --overwrite"):
+        make("seed=1,2", frame="0")
+    assert Path("a.png").read_bytes() == sheet
+    again = make("seed=1,2", frame="0", options=Options(precision="float32", overwrite=True))
+    assert again.dreamed == 2
+
+
+def test_a_picture_that_changed_is_noticed(workspace: Path) -> None:
+    sets = (("--set", "source.image", "p.png"), ("--set", "grade", "{mean: 0.4, contrast: 0.2, cast: 1}"))
+    make("seed=1,2", frame="0", sets=sets)
+    Image.new("RGB", (64, 48)).save(workspace / "p.png")
+    with pytest.raises(UsageError, match=r'0000\.png was made otherwise: files\.source\.image was "'):
+        make("seed=1,2", frame="0", sets=sets)
+
+
+def test_a_full_disk_stops_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise DiskFullError("the disk is full")
+
+    monkeypatch.setattr(making, "write_still", full)
+    with pytest.raises(DiskFullError):
+        make("seed=1:3", frame="0")
+
+
+@pytest.mark.parametrize("name", ["../../out.png", "/tmp/out", "a\nb", "%05d", "x" * 300])
+def test_values_choose_no_file_names(name: str, workspace: Path) -> None:
+    before = set(workspace.parent.iterdir())
+    labels = json.dumps(name)
+    with pytest.raises(RenderError):
+        make(f"source.image={labels},p.png", frame="0")
+    (workspace / "p.png").rename(workspace / "it's, $(x) p.png")
+    finished = make('source.image="it\'s, $(x) p.png"', "camera.zoom={0s: 1, 1s: 1.1},1", frame="0")
+    names = {path.relative_to(workspace).as_posix() for path in workspace.rglob("*")}
+    assert names == {
+        "s.yaml", "clip.yaml", "it's, $(x) p.png", "a.png", "a.cells", "a.cells/0000.png", "a.cells/0001.png",
+        "a.cells/index.json", "a.cells/film.json", "a.cells/lock", "a.cells/made-by-render",
+    }  # fmt: skip
+    assert set(workspace.parent.iterdir()) == before
+    check_stills(finished)
+
+
+def test_a_folder_of_somebody_is_not_written_to(workspace: Path) -> None:
+    (workspace / "a.cells").mkdir()
+    (workspace / "a.cells" / "0000.png").write_text("mine")
+    with pytest.raises(StorageError, match=r"a\.cells is not a folder that render made"):
+        make("seed=1,2")
+    (workspace / "b").mkdir()
+    (workspace / "a.cells").rename(workspace / "c")
+    (workspace / "a.cells").symlink_to(workspace / "b")
+    with pytest.raises(StorageError, match="is no folder"):
+        make("seed=1,2")
+    assert list((workspace / "b").iterdir()) == []
+
+
+def test_a_sheet_of_somebody_is_kept(workspace: Path) -> None:
+    (workspace / "a.png").write_text("mine")
+    with pytest.raises(StorageError, match=r"a\.png exists; --overwrite replaces it"):
+        make("seed=1,2")
+    assert (workspace / "a.png").read_text() == "mine"
+    assert not (workspace / "a.cells").exists()
+
+
+@pytest.mark.parametrize("target", ["a.gif", "a%d.png", "none/a.png"])
+def test_a_path_that_no_sheet_can_have_is_an_error(target: str) -> None:
+    with pytest.raises(RenderError):
+        sweep(SweepScene(Path("s.yaml")), Path(target), choice=SweepOptions(["seed=1,2"]))
+
+
+def test_two_sweeps_at_one_place_are_refused() -> None:
+    def another(dreamed: int, total: int) -> None:
+        with pytest.raises(StorageError, match="in use by another render"):
+            make("seed=1,2", frame="1")
+
+    assert not make("seed=1,2", frame="1", reports=Reports(on_frame=another)).failed
