@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,6 +32,10 @@ class Engine:
     plan: Plan
     device: Device
     network: TiledNetwork
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what the film's bytes depend on, of this machine and of its decisions, in plain JSON."""
+        return {**self.device.describe(), "tile": self.network.tile_size}
 
 
 def open_engine(plan: Plan, *, autotune: bool = True) -> Engine:

@@ -32,7 +32,8 @@ class Options:
     `device` is auto, cpu, cuda or mps; `precision` auto, float32 or bfloat16. `frames` (first, one after the last)
     renders only these. `overwrite` replaces another film at the output path, `restart` discards what an earlier run
     completed, `quiet` downloads weights without a progress bar. `camera_only` plays the motion and dreams nothing, in
-    a film of another name (Scene.without_dream). Raises UsageError for values of another kind.
+    a film of another name (Scene.without_dream). `machine` is how another part of the film is made (Engine.describe):
+    precision, threads and tile size are those. Raises UsageError for values of another kind.
     """
 
     device: str = "auto"
@@ -42,6 +43,7 @@ class Options:
     restart: bool = False
     quiet: bool = False
     camera_only: bool = False
+    machine: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_names(self.device, self.precision)
@@ -208,7 +210,7 @@ def _recorded(scene: Scene, folder: Path, target: Path, *, options: Options) -> 
     gets_another_sound = embedded != current and without_sound(embedded) == without_sound(current)
     if options.overwrite and not gets_another_sound:
         finished = {}
-    machine = (unfinished or finished or scene.metadata or {}).get("machine")
+    machine = (unfinished or finished or scene.metadata or {}).get("machine") or options.machine
     return machine if is_valid_machine(machine) else {}
 
 
