@@ -36,6 +36,12 @@ class JobOptions:
     """How a job is run."""
 
     workers: Workers = 1
+    split_shots: Annotated[
+        bool,
+        typer.Option(
+            "--split-shots", help="Render the shots of a film of footage as tasks, and join them.", rich_help_panel=JOB
+        ),
+    ] = False
     retry: Annotated[
         bool,
         typer.Option("--retry", help="Try tasks that failed or were cancelled again.", rich_help_panel=JOB),
@@ -91,6 +97,7 @@ def batch(
         device=device.device,
         precision=device.precision,
         overwrite=overwrite,
+        is_split=job.split_shots,
     )
     entries = entries_of(scenes, common)
     made = make_tasks(entries)

@@ -16,6 +16,7 @@ from render.errors import Interrupted, MissingError, RenderError
 from render.film.folder import unfinished_film
 from render.jobs.messages import DoneEvent, EndEvent, Event, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
 from render.jobs.model import Task
+from render.jobs.shots import group_shots
 from render.media import ffmpeg
 from render.pipeline import job
 from render.pipeline.engine import open_engine
@@ -95,7 +96,8 @@ def _split(scene: Scene, task: Task, report: Report) -> DoneEvent:
     check_space(planned, warn=lambda message: report(WarningEvent(message=message)))
     for problem in scene.warnings:
         report(WarningEvent(message=str(problem)))
-    return DoneEvent(shots=(*shots, scene.length), machine=open_engine(planned).describe())
+    starts = group_shots(shots, scene.length, at_least=scene.output.segment_frames)
+    return DoneEvent(shots=(*starts, scene.length), machine=open_engine(planned).describe())
 
 
 def _options(task: Task) -> Options:
