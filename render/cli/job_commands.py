@@ -9,7 +9,7 @@ import typer
 
 from render.cli.batch import Detach, Workers, check_workers, detach, run
 from render.cli.options import DisplayOptions, Json, Quiet
-from render.cli.output import plural, print_json, print_json_line, print_line, print_table
+from render.cli.output import plural, print_json, print_json_line, print_line, print_message, print_table
 from render.cli.signals import interruptible
 from render.errors import StorageError
 from render.text import escape
@@ -250,8 +250,11 @@ def _list_jobs(*, as_json: bool) -> None:
     listed = []
     for folder in all_jobs():
         if folder.has_job:
-            job = folder.job()
-            listed.append((job, folder.is_running(), counts(folder.states(job).values())))
+            try:
+                job = folder.job()
+                listed.append((job, folder.is_running(), counts(folder.states(job).values())))
+            except StorageError as error:
+                print_message(str(error))
     if as_json:
         print_json(
             [
@@ -275,14 +278,18 @@ def _list_jobs(*, as_json: bool) -> None:
 
 
 def _list_tasks(folder: JobFolder, job: Job, states: dict[str, TaskState], *, as_json: bool) -> None:
-    from render.cli.job_display import task_json, task_row
+    from render.cli.job_display import HEADERS, task_json, task_row
+    from render.jobs.model import shots_done
     from render.jobs.run import exit_status
 
     progress = folder.progress() if folder.is_running() else {}
     if as_json:
         print_json([task_json(task, states[task.id], progress.get(task.id)) for task in job.tasks])
     else:
-        rows = [task_row(task, states[task.id], progress.get(task.id)) for task in job.tasks]
-        print_table(("task", "scene", "state", "frame", "rate", "remaining", "film"), rows)
+        shots = shots_done(job, states)
+        rows = [
+            task_row(task, states[task.id], progress.get(task.id), shots=shots.get(task.id, "")) for task in job.tasks
+        ]
+        print_table(HEADERS, rows)
         print_line(f"{plural(len(job.tasks), 'task')} in {folder.path}")
     raise typer.Exit(exit_status(job, states))

@@ -13,7 +13,7 @@ from rich.table import Table
 from render.cli.output import print_json_line, print_line
 from render.cli.progress import LOG_INTERVAL
 from render.jobs.driver import Observer
-from render.jobs.model import Job, Progress, State, Task, TaskState, counts
+from render.jobs.model import Job, Progress, State, Task, TaskState, counts, shots_done
 from render.text import escape, escape_lines
 
 ORDER: tuple[State, ...] = ("RUNNING", "DEAD", "WAITING", "SUCCEEDED", "EATEN", "CANCELLED")
@@ -24,6 +24,8 @@ STYLES: dict[State, str] = {"RUNNING": "bold", "DEAD": "red", "SUCCEEDED": "gree
 REFRESHES = 4
 """Of the live table, in a second."""
 HEADERS = ("task", "scene", "state", "frame", "rate", "remaining", "film")
+SHRINKING = ("scene", "film")
+"""The columns that are shortened where the terminal is narrow."""
 
 
 class JobDisplay(Observer):
@@ -93,7 +95,7 @@ class TableJobDisplay(LogJobDisplay):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._tasks: tuple[Task, ...] = ()
+        self._job: Job | None = None
         self._states: dict[str, TaskState] = {}
         self._progress: dict[str, Progress] = {}
         self._live = Live(
@@ -114,7 +116,7 @@ class TableJobDisplay(LogJobDisplay):
 
     def job(self, job: Job, states: dict[str, TaskState]) -> None:
         """Displays the tasks."""
-        self._tasks, self._states = job.tasks, dict(states)
+        self._job, self._states = job, dict(states)
 
     def state(self, task: Task, state: TaskState) -> None:
         """Displays the new state of a task."""
@@ -129,24 +131,32 @@ class TableJobDisplay(LogJobDisplay):
         self._progress[task.id] = progress
 
     def _table(self) -> Table:
-        tasks, states, progress = self._tasks, self._states, dict(self._progress)
-        shown = sorted(tasks, key=lambda task: ORDER.index(states[task.id].state))
-        kept = {task.id for task in shown[: max(self._console.height - MARGIN, 1)]}
         table = Table(box=None, pad_edge=False)
-        for header in HEADERS:
-            table.add_column(header, no_wrap=True, overflow="ellipsis")
-        for task in tasks:
-            if task.id in kept:
-                state = states[task.id]
-                row = task_row(task, state, progress.get(task.id))
-                table.add_row(*row, style=STYLES.get(state.state))
+        if self._job is None:
+            return table
+        states, shots = self._states, shots_done(self._job, self._states)
+        shown = sorted(self._job.tasks, key=lambda task: ORDER.index(states[task.id].state))
+        kept = {task.id for task in shown[: max(self._console.height - MARGIN, 1)]}
+        rows = [
+            (task_row(task, states[task.id], self._progress.get(task.id), shots=shots.get(task.id, "")), task)
+            for task in self._job.tasks
+            if task.id in kept
+        ]
+        for number, header in enumerate(HEADERS):
+            width = None if header in SHRINKING else max(len(header), *(len(row[number]) for row, _ in rows))
+            table.add_column(header, no_wrap=True, overflow="ellipsis", min_width=width)
+        for row, task in rows:
+            table.add_row(*row, style=STYLES.get(states[task.id].state))
         table.caption = ", ".join(f"{number} {state}" for state, number in counts(states.values()).items())
         return table
 
 
-def task_row(task: Task, state: TaskState, progress: Progress | None) -> tuple[str, ...]:
-    """Returns the columns of a task, as HEADERS; of one that failed the reason in the place of its film."""
-    frame = rate = remaining = ""
+def task_row(task: Task, state: TaskState, progress: Progress | None, *, shots: str = "") -> tuple[str, ...]:
+    """Returns the columns of a task, as HEADERS; of one that failed the reason in the place of its film.
+
+    `shots` says how many shots of a film are done.
+    """
+    frame, rate, remaining = shots, "", ""
     if progress is not None:
         frame = f"{progress.frame + 1} of {progress.last}"
         rate = "" if progress.rate is None else f"{progress.rate:.2f}/s"

@@ -15,7 +15,7 @@ from render.jobs import shots
 from render.jobs.executor import Executor, StepEvent, end_process, start_time
 from render.jobs.folder import JobFolder, Request
 from render.jobs.messages import DoneEvent, EndEvent, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
-from render.jobs.model import UNFINISHED, Job, Progress, State, Task, TaskState
+from render.jobs.model import UNFINISHED, Job, Progress, State, Task, TaskState, shots_by_film
 from render.jobs.pace import Pace
 from render.jobs.results import film_files
 
@@ -67,6 +67,7 @@ class Driver:
         """`only` are the ids of the tasks that run; the others stay as they are."""
         self.folder, self.executor, self.observer, self.only = folder, executor, observer, only
         self.job = folder.job()
+        self._shots = shots_by_film(self.job)
         self.states = folder.states(self.job)
         self._running: dict[str, _Running] = {}
         self._progress: dict[str, Progress] = {}
@@ -106,6 +107,7 @@ class Driver:
 
     def recover(self) -> None:
         """Lets the tasks wait that a driver left running when it died, once its workers have ended."""
+        self.folder.remove_temporary_files()
         for task in self.job.tasks:
             state = self.states[task.id]
             if state.state == "RUNNING":
@@ -133,7 +135,7 @@ class Driver:
         """What is to be done for a waiting task; None while it waits for others, and when it cannot be done."""
         if not task.is_split:
             return Step(kind="render", task=task)
-        parts = self.job.shots(task.id)
+        parts = self._shots.get(task.id, [])
         if not parts:
             return Step(kind="split", task=task)
         states = [self.states[part.id] for part in parts]
@@ -166,24 +168,23 @@ class Driver:
                 self.observer.warning(task, message)
             case _:
                 del self._running[task.id]
-                self._progress.pop(task.id, None)
-                self._end(running, event)
+                progress = self._progress.pop(task.id, None)
+                self._end(running, event, last_frame=-1 if progress is None else progress.frame)
 
     def _count(self, running: _Running, event: FrameEvent) -> None:
-        """Notes a frame: in memory and for those who watch; a task that comes on has all its attempts again."""
+        """Notes a frame, in memory and for those who watch."""
         task = running.step.task
-        state = self.states[task.id]
         if task.id not in self._progress:
-            self.folder.log(task.id, f"frame {event.frame} of {event.first} to {event.last - 1}")
-            has_come_on = event.frame > state.first_frame >= 0
-            self._set(task, first_frame=event.frame, attempts=0 if has_come_on else state.attempts)
+            self.folder.log(task.id, f"begins at frame {event.frame} of {event.first} to {event.last - 1}")
         self._progress[task.id] = running.pace.progress(event)
         self.observer.progress(task, self._progress[task.id])
 
-    def _end(self, running: _Running, event: EndEvent) -> None:
+    def _end(self, running: _Running, event: EndEvent, *, last_frame: int) -> None:
         task, seconds = running.step.task, round(time.monotonic() - running.began, 1)
         state = self.states[task.id]
+        attempts = 1 if last_frame > state.last_frame else state.attempts + 1
         idle = {"pid": None, "started": None, "seconds": round(state.seconds + seconds, 1)}
+        idle["last_frame"] = max(last_frame, state.last_frame)
         match event:
             case DoneEvent(shots=(_, *_)):
                 self._set(task, state="WAITING", **idle)
@@ -197,9 +198,9 @@ class Driver:
             case StoppedEvent():
                 self.folder.log(task.id, "stopped")
                 self._set(task, state=running.stopped_as or "WAITING", **idle)
-            case FailedEvent(may_pass=True) if state.attempts + 1 < MAX_ATTEMPTS:
+            case FailedEvent(may_pass=True) if attempts < MAX_ATTEMPTS:
                 self.folder.log(task.id, f"{event.message}; it is tried again\n{event.detail}")
-                self._set(task, state=running.stopped_as or "WAITING", attempts=state.attempts + 1, **idle)
+                self._set(task, state=running.stopped_as or "WAITING", attempts=attempts, **idle)
             case FailedEvent():
                 again = f", {MAX_ATTEMPTS} times" if event.may_pass else ""
                 failed = event.model_copy(update={"message": f"{event.message}{again}"})
@@ -219,13 +220,13 @@ class Driver:
 
     def _discard_shots(self, task: Task) -> None:
         self.folder.remove_parts(task.id)
-        for part in self.job.shots(task.id):
+        for part in self._shots.get(task.id, []):
             self.folder.forget(part.id)
         self._change(self.job.with_shots(task.id, []))
 
     def _change(self, job: Job) -> None:
         self.folder.write_job(job)
-        self.job = job
+        self.job, self._shots = job, shots_by_film(job)
         self.states = {part.id: self.states.get(part.id, TaskState()) for part in job.tasks}
         self.observer.job(self.job, self.states)
 
@@ -261,7 +262,9 @@ class Driver:
             return
         named = set(request.tasks)
         for task in self.job.tasks:
-            has_named_shot = request.action == "retry" and any(shot.id in named for shot in self.job.shots(task.id))
+            has_named_shot = request.action == "retry" and any(
+                shot.id in named for shot in self._shots.get(task.id, [])
+            )
             if named and task.id not in named and task.film not in named and not has_named_shot:
                 continue
             match request.action, self.states[task.id].state:

@@ -32,7 +32,7 @@ from platformdirs import user_data_path
 from pydantic import TypeAdapter, ValidationError
 
 from render.errors import StorageError, UsageError
-from render.film.atomic import atomic_write, storage_errors
+from render.film.atomic import TEMPORARY_NAME, atomic_write, storage_errors
 from render.film.folder import MARKER
 from render.film.lock import LOCK, lock_folder
 from render.jobs.model import NAME, Job, Progress, Record, Task, TaskState
@@ -140,6 +140,13 @@ class JobFolder:
         except OSError:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+    def remove_temporary_files(self) -> None:
+        """Removes what a killed driver did not finish writing."""
+        for folder in (self.path, self.path / TASKS):
+            for file in folder.glob("*.tmp*"):
+                if re.fullmatch(TEMPORARY_NAME, file.name):
+                    file.unlink(missing_ok=True)
 
     def send(self, request: Request) -> Path:
         """Writes a request to the driver; returns its file, which the driver removes. Raises StorageError."""

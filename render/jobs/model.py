@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -73,15 +73,15 @@ class Task(Record):
 class TaskState(Record):
     """How far a task is.
 
-    `attempts` counts the workers that ended during the task, one after the other without a new frame; `first_frame` is
-    the frame at which the last of them began. `status` and `message` say why it is DEAD, as an exit status and a
+    `attempts` counts the workers that ended during the task, one after the other without a frame after `last_frame`,
+    the last one that any had finished. `status` and `message` say why it is DEAD, as an exit status and a
     sentence. `pid` and `started` (seconds of the system's clock) identify the worker that runs it. `made` is what the
     finished film was found to be: (bytes, time of modification in nanoseconds) of each of its checked files.
     """
 
     state: State = "WAITING"
     attempts: int = 0
-    first_frame: int = -1
+    last_frame: int = -1
     status: int = 0
     message: str = ""
     pid: int | None = None
@@ -98,14 +98,6 @@ class Job(Record):
     name: str = Field(pattern=NAME)
     created: float
     tasks: tuple[Task, ...] = Field(max_length=2 * MAX_TASKS)
-
-    def task(self, task_id: str) -> Task | None:
-        """Returns a task by its id."""
-        return next((task for task in self.tasks if task.id == task_id), None)
-
-    def shots(self, film: str) -> list[Task]:
-        """Returns the shots of a film, in the order of their frames."""
-        return [task for task in self.tasks if task.film == film]
 
     def with_shots(self, film: str, shots: Sequence[Task]) -> Job:
         """Returns the job with these shots of a film after it, in the place of any others."""
@@ -131,11 +123,6 @@ class Progress(Record):
     eta_s: float | None = None
 
 
-def is_done(states: Iterable[TaskState]) -> bool:
-    """Whether no task waits or runs."""
-    return all(each.state not in UNFINISHED for each in states)
-
-
 def counts(states: Iterable[TaskState]) -> dict[State, int]:
     """Returns the number of tasks in each state that any is in, in the order of STATES."""
     numbers = dict.fromkeys(STATES, 0)
@@ -144,6 +131,19 @@ def counts(states: Iterable[TaskState]) -> dict[State, int]:
     return {state: number for state, number in numbers.items() if number}
 
 
-def films(job: Job) -> Iterator[Task]:
-    """Yields the tasks that the user listed: all but the shots of films."""
-    return (task for task in job.tasks if task.film is None)
+def shots_by_film(job: Job) -> dict[str, list[Task]]:
+    """Returns the shots of each film that was split, in the order of their frames."""
+    shots: dict[str, list[Task]] = {}
+    for task in job.tasks:
+        if task.film is not None:
+            shots.setdefault(task.film, []).append(task)
+    return shots
+
+
+def shots_done(job: Job, states: Mapping[str, TaskState]) -> dict[str, str]:
+    """Returns `3 of 5 shots` for each film that was split and is not finished."""
+    return {
+        film: f"{sum(states[shot.id].state == 'SUCCEEDED' for shot in shots)} of {len(shots)} shots"
+        for film, shots in shots_by_film(job).items()
+        if states[film].state != "SUCCEEDED"
+    }

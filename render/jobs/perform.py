@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
 from render.analysis.join import join
-from render.errors import Interrupted, MissingError, RenderError
+from render.errors import Interrupted, MissingError, RenderError, StorageError
 from render.film.folder import unfinished_film
 from render.jobs.messages import DoneEvent, EndEvent, Event, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
 from render.jobs.model import Task
@@ -39,7 +40,7 @@ def perform(step: Step, report: Report) -> EndEvent:
     """Performs a step, and reports its frames and warnings; returns its end. Raises nothing but SystemExit."""
     try:
         torch.set_num_threads(_threads)
-        with contextlib.chdir(step.task.folder):
+        with _folder(step.task.folder):
             return _perform(step, report)
     except (KeyboardInterrupt, Interrupted):
         return StoppedEvent()
@@ -47,15 +48,26 @@ def perform(step: Step, report: Report) -> EndEvent:
         return FailedEvent(status=error.status, message=str(error), may_pass=True)
     except RenderError as error:
         return FailedEvent(status=error.status, message=str(error))
-    except OSError as error:
-        message = f"cannot work in {step.task.folder}: {error.strerror}"
-        return FailedEvent(status=4, message=message, detail=traceback.format_exc())
     except Exception as error:
         if is_out_of_memory(error):
             message = "not enough memory; a smaller scale renders a smaller film"
             return FailedEvent(status=MissingError.status, message=message)
         message = f"{type(error).__name__}: {error}"
         return FailedEvent(status=RenderError.status, message=message, detail=traceback.format_exc())
+
+
+@contextlib.contextmanager
+def _folder(path: str) -> Iterator[None]:
+    """Makes a folder the current one for the block. Raises StorageError when that cannot be."""
+    before = Path.cwd()
+    try:
+        os.chdir(path)
+    except OSError as error:
+        raise StorageError(f"cannot work in {path}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def scene_of(task: Task) -> Scene:
@@ -71,8 +83,10 @@ def _perform(step: Step, report: Report) -> EndEvent:
     scene = scene_of(step.task)
     match step.kind:
         case "join":
-            parts = [Path(part) for part in step.parts]
-            return _done(join(parts, Path(step.task.output), overwrite=step.task.overwrite, scene=scene))
+            target, overwrite = Path(step.task.output), step.task.overwrite
+            if target.exists() and not overwrite:  # it may be the film, of a driver that died before it noted it
+                return _render(scene, step.task, report)
+            return _done(join([Path(part) for part in step.parts], target, overwrite=overwrite, scene=scene))
         case "split":
             return _split(scene, step.task, report)
     return _render(scene, step.task, report)
@@ -88,7 +102,8 @@ def _render(scene: Scene, task: Task, report: Report) -> DoneEvent:
 def _split(scene: Scene, task: Task, report: Report) -> DoneEvent:
     """Finds the shots of a film; renders it where there is nothing to split, or an earlier run has begun it."""
     planned = plan(scene, _options(task))
-    begun = planned.target.exists() or unfinished_film(planned.folder) is not None
+    is_there = planned.target.exists() and not task.overwrite
+    begun = is_there or unfinished_film(planned.folder) is not None
     shots = sorted(planned.shots)
     if begun or len(shots) == 1 or planned.format.is_pictures:
         return _render(scene, task, report)

@@ -14,7 +14,7 @@ from render.errors import Interrupted, RenderError, StorageError
 from render.jobs.driver import Driver, Observer
 from render.jobs.executor import LocalExecutor
 from render.jobs.folder import DRIVER_LOG, LOGS, JobFolder
-from render.jobs.model import UNFINISHED, Job, TaskState
+from render.jobs.model import UNFINISHED, Job, Progress, TaskState
 
 MAX_WORKERS = 64
 START_SECONDS = 60.0
@@ -109,6 +109,7 @@ def watch(folder: JobFolder, observer: Observer) -> None:
     """Reports a job that another process runs until it ends. Raises as `run_job`."""
     job, states = _look(folder)
     observer.job(job, states)
+    last: dict[str, Progress] = {}
     while True:
         is_running = folder.is_running()
         job, now = _look(folder)
@@ -118,9 +119,9 @@ def watch(folder: JobFolder, observer: Observer) -> None:
         for task in job.tasks:
             if now[task.id].state != states.get(task.id, TaskState()).state:
                 observer.state(task, now[task.id])
-            if task.id in progress and now[task.id].state == "RUNNING":
+            if task.id in progress and progress[task.id] != last.get(task.id) and now[task.id].state == "RUNNING":
                 observer.progress(task, progress[task.id])
-        states = now
+        states, last = now, progress
         observer.tick()
         if not is_running:
             break

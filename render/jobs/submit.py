@@ -16,7 +16,7 @@ from render.choices import IMAGE_CODECS
 from render.errors import RenderError, UsageError
 from render.film.naming import work_folder
 from render.jobs.folder import JobFolder, all_jobs, create
-from render.jobs.model import MAX_TASKS, NAME, UNFINISHED, Job, Resources, Task, TaskState
+from render.jobs.model import MAX_TASKS, NAME, UNFINISHED, Job, Resources, Task, TaskState, shots_by_film
 from render.jobs.results import is_there
 from render.pipeline.embedded import is_film
 from render.pipeline.load import load, load_text
@@ -111,9 +111,9 @@ def submit(folder: JobFolder, made: Tasks) -> Job:
     before = _job_before(folder)
     known = {} if before is None else {task.id: task for task in before.tasks}
     job = Job(name=folder.name, created=time.time() if before is None else before.created, tasks=made.tasks)
-    for task in made.tasks:
-        if before is not None and known.get(task.id) == task:
-            job = job.with_shots(task.id, before.shots(task.id))
+    for film, parts in ({} if before is None else shots_by_film(before)).items():
+        if known[film] in made.tasks:
+            job = job.with_shots(film, parts)
     kept = {task.id for task in job.tasks if known.get(task.id) == task}
     for old in known.values():
         if old.id not in kept:
@@ -124,7 +124,7 @@ def submit(folder: JobFolder, made: Tasks) -> Job:
             folder.write_state(task.id, made.failed[task.id])
             folder.log(task.id, made.failed[task.id].message)
         elif state.state == "SUCCEEDED" and task.film is None and not is_there(task, state):
-            job = job.with_shots(task.id, [])
+            job = job.with_shots(task.id, []) if task.is_split else job
             folder.forget(task.id)
     folder.write_job(job)
     return job

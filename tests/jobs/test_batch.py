@@ -19,7 +19,7 @@ from tests.jobs.parts import FRAMES, begin, states, wait_until
 
 MAX_STOP_SECONDS = 2.5
 """In which all workers of a stopped job have ended."""
-SLOW = ("--set", "dream.steps=12")
+SLOW = ("--set", "dream.steps=8")
 """Settings of a film that takes seconds."""
 
 
@@ -30,7 +30,7 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
     folder = tmp_path_factory.mktemp("serial")
     (folder / "a.yaml").write_text(f"seed: 0\n{SCENE}")
-    films = {"plain": (), "slow": (("--set", "dream.steps", "12"),)}
+    films = {"plain": (), "slow": (("--set", "dream.steps", "8"),)}
     checksums = {}
     for name, settings in films.items():
         output = ("--output", "output.path", f'"{folder}/{name}.mp4"')
@@ -130,7 +130,7 @@ def test_ctrl_c_stops_within_two_seconds_and_render_alone_goes_on(workspace: Pat
     from render import Callbacks  # noqa: PLC0415
 
     render(
-        load("a.yaml", [("--set", "dream.steps", "12")]),
+        load("a.yaml", [("--set", "dream.steps", "8")]),
         callbacks=Callbacks(on_frame=lambda progress: first.append(progress.index)),
     )
     assert 4 <= first[0] < FRAMES

@@ -18,6 +18,7 @@ from render.jobs.folder import Request
 from render.jobs.messages import DoneEvent, Event, FailedEvent, FrameEvent, Step, WarningEvent
 from render.jobs.model import Progress, Task, TaskState
 from render.jobs.run import TasksFailed, exit_status, require_success, watch
+from render.jobs.submit import Entry, make_tasks, open_job, submit
 from tests.jobs.parts import FakeExecutor, finish, made_job, run, states
 
 LOST = FailedEvent(status=3, message="its worker process was killed by signal 9", may_pass=True)
@@ -77,11 +78,11 @@ def test_a_worker_that_ends_costs_an_attempt_and_then_the_task_is_dead(workspace
 
 
 def test_a_task_that_comes_on_has_all_its_attempts_again(workspace: Path) -> None:
-    begins = iter([0, 0, 8, 8, 16, 24, 24, 24, 24])
-    executor = FakeExecutor(lambda step: [frame(next(begins)), LOST])
+    reached = iter([7, 7, 15, 15, 23, 23, None, 20])
+    executor = FakeExecutor(lambda step: [*([] if (last := next(reached)) is None else [frame(last)]), LOST])
     after = run(made_job("a.yaml"), executor)
-    assert after["1"].state == "DEAD"
-    assert len(executor.steps) == 8  # 24 is where three attempts began
+    assert (after["1"].state, after["1"].last_frame) == ("DEAD", 23)
+    assert len(executor.steps) == 7  # three of them ended without a frame after 23
 
 
 def test_a_task_that_fails_once_by_itself_is_not_tried_again(workspace: Path) -> None:
@@ -176,6 +177,18 @@ def test_a_process_that_only_has_the_id_of_a_worker_is_left_alone(workspace: Pat
         run(folder, FakeExecutor())
         assert other.poll() is None
         other.kill()
+
+
+def test_a_program_runs_a_job(workspace: Path) -> None:
+    """As the package's docstring says."""
+    seeds = [("--set", "seed", "1"), ("--set", "seed", "2")]
+    entries = [Entry(Path("a.yaml"), overrides=(seed,), output=f"{seed[2]}.mp4") for seed in seeds]
+    folder = open_job("seeds")
+    with folder.locked():
+        job = submit(folder, make_tasks(entries))
+        Driver(folder, FakeExecutor(), Observer()).run()
+    assert [task.label for task in job.tasks] == ["a.yaml 1.mp4", "a.yaml 2.mp4"]
+    assert sorted(path.name for path in workspace.glob("*.mp4")) == ["1.mp4", "2.mp4"]
 
 
 def test_warnings_are_logged_and_observed(workspace: Path) -> None:
