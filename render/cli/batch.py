@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from render.cli.options import OUTPUT, DeviceOptions, DisplayOptions, SceneOptions
-from render.cli.output import print_json_line, print_line
+from render.cli.output import print_json_line, print_line, print_message
 from render.cli.signals import interruptible
 from render.errors import UsageError
 from render.text import did_you_mean, escape, quote
@@ -108,7 +108,10 @@ def batch(
         failed = [task.id for task in submitted.tasks if folder.state(task).state == "DEAD"]
         if job.only is not None:
             only = failed
-        if job.retry or (failed and only is not None):
+        if only == []:
+            print_message(f"no task of job {folder.name} has failed")
+            return
+        if job.retry or only is not None:
             from render.jobs.control import obey
 
             obey(folder, Request(action="retry", tasks=() if only is None else tuple(failed)))

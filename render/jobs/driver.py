@@ -64,8 +64,9 @@ class Driver:
     def __init__(
         self, folder: JobFolder, executor: Executor, observer: Observer, *, only: Collection[str] | None = None
     ) -> None:
-        """`only` are the ids of the tasks that run; the others stay as they are."""
-        self.folder, self.executor, self.observer, self.only = folder, executor, observer, only
+        """`only` are the ids of the tasks that run, with those that are retried meanwhile; others stay as they are."""
+        self.folder, self.executor, self.observer = folder, executor, observer
+        self._only = None if only is None else set(only)
         self.job = folder.job()
         self._shots = shots_by_film(self.job)
         self.states = folder.states(self.job)
@@ -121,15 +122,14 @@ class Driver:
             for task in self.job.tasks:
                 if not self.executor.free:
                     break
-                if self.states[task.id].state == "WAITING" and (self.only is None or self._is_listed(task)):
+                if self.states[task.id].state == "WAITING" and self._is_listed(task):
                     step = self._next_step(task)
                     if step is not None:
                         self._start(step)
         return bool(self._running)
 
     def _is_listed(self, task: Task) -> bool:
-        assert self.only is not None
-        return task.id in self.only or task.film in self.only
+        return self._only is None or task.id in self._only or task.film in self._only
 
     def _next_step(self, task: Task) -> Step | None:
         """What is to be done for a waiting task; None while it waits for others, and when it cannot be done."""
@@ -272,6 +272,8 @@ class Driver:
                     pass
                 case "retry", "DEAD" | "CANCELLED" | "EATEN":
                     self._set(task, state="WAITING", attempts=0, status=0, message="")
+                    if self._only is not None:
+                        self._only.add(task.id)
                 case "cancel", "WAITING" | "RUNNING":
                     self._give_up(task, "CANCELLED")
                 case "eat", "WAITING" | "RUNNING" | "DEAD":

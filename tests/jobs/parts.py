@@ -26,7 +26,7 @@ dream: {octaves: 1, steps: 2, transforms: {jitter: 2}}
 output: {segment_frames: 4}
 """
 FRAMES = 16
-TIMEOUT = 60.0
+TIMEOUT = 180.0
 """Seconds after which what does not happen is a failure."""
 REPOSITORY = Path(__file__).parents[2]
 
