@@ -143,10 +143,11 @@ def check_arguments(arguments: list[str]) -> None:
     """Parses a command line, and loads its scene if that is a shipped one."""
     group = typer.main.get_command(app)
     parsed: list[dict[str, Any]] = []
-    for command in group.commands.values():  # type: ignore[attr-defined]  # a group has them
+    for command in commands_of(group):
         command.callback = lambda **values: parsed.append(values)
     group.main(arguments, standalone_mode=False)
-    assert len(parsed) == 1 or "--help" in arguments
+    is_subcommand = arguments[0] == "jobs" and len(arguments) > 1
+    assert len(parsed) == 1 + is_subcommand or "--help" in arguments
     scene = next((Path(argument) for argument in arguments if argument.startswith("configs/")), None)
     if scene is not None:
         options = list(pairwise(arguments))
@@ -156,6 +157,14 @@ def check_arguments(arguments: list[str]) -> None:
         if arguments[0] == "sweep":
             vary = [value for option, value in options if option == "--vary"]
             find_cells(SweepScene(scene), SweepOptions(vary, random=16 if "--random" in arguments else None))
+
+
+def commands_of(group: Any) -> Iterator[Any]:
+    """Yields the commands of a group, and those of its groups after them."""
+    for command in group.commands.values():
+        yield command
+        if hasattr(command, "commands"):
+            yield from commands_of(command)
 
 
 def overrides(scene: Path, settings: list[str]) -> list[tuple[str, str, str]]:

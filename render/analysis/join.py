@@ -14,25 +14,31 @@ from render.film.atomic import storage_errors
 from render.film.checkpoint import diff_json
 from render.film.content import CONTENT_KEY, count_decoded_frames
 from render.pipeline.embedded import embedded_metadata
+from render.pipeline.identity import portable_scene
 from render.pipeline.job import Film
 from render.pipeline.load import load
 from render.pipeline.plan import Options, Plan, plan
 from render.pipeline.preflight import check_target
+from render.pipeline.scene import Scene
 from render.text import quote
 
 
-def join(parts: Sequence[Path], target: Path, *, overwrite: bool = False) -> Film:
+def join(parts: Sequence[Path], target: Path, *, overwrite: bool = False, scene: Scene | None = None) -> Film:
     """Joins films, in the order of their frames, at `target`.
 
-    Cut at multiples of `output.segment_frames`, the result is the film of one run, byte for byte. Raises StorageError
-    for a part that embeds no scene, or when the target exists and not `overwrite`; UsageError for parts that do not
-    belong together, or whose source files have changed.
+    Cut at multiples of `output.segment_frames` and at cuts of the clip, the result is the film of one run, byte for
+    byte. `scene` is the one that the parts were made from, where its files are; by default that of the first part,
+    whose files are looked for beside it. Raises StorageError for a part that embeds no scene, or when the target exists
+    and not `overwrite`; UsageError for parts that do not belong together, or whose scene or source files have changed.
     """
     metadata = sorted(((embedded_metadata(part), part) for part in parts), key=lambda each: _frames(*each))
     _check_parts(metadata)
     first, last = _frames(*metadata[0])[0], _frames(*metadata[-1])[1]
-    override = ("--output", "output.path", json.dumps(str(target), ensure_ascii=False))
-    scene = load(metadata[0][1], [override])
+    if scene is None:
+        override = ("--output", "output.path", json.dumps(str(target), ensure_ascii=False))
+        scene = load(metadata[0][1], [override])
+    elif changes := "; ".join(diff_json(metadata[0][0].get("scene"), portable_scene(scene), name="scene")):
+        raise UsageError(f"the scene that the parts were made from has changed: {changes}")
     joined = plan(scene, Options(frames=(first, last), overwrite=overwrite))
     if joined.format.is_pictures:
         raise UsageError("pictures are numbered and need no joining; give them one --output")

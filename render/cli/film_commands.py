@@ -84,17 +84,14 @@ def film(
       render film scene.yaml --set camera.zoom=1.03 --scale 0.5
     """
     require_scene(scene)
-    from render.choices import IMAGE_CODECS
     from render.cli.progress import open_display
     from render.pipeline.load import load
     from render.pipeline.plan import Options
 
     span = None if frames is None else parse_frames(frames)
     loaded = load(scene, settings.overrides(file.output), scale=settings.scale)
-    if settings.scale != 1 and file.output is None:
-        loaded = loaded.titled(f"x{settings.scale:g}")
-    if span is not None and file.output is None and loaded.output.codec not in IMAGE_CODECS:
-        loaded = loaded.titled(f"{span[0]}-{span[1]}")
+    if file.output is None:
+        loaded = loaded.titled_by(scale=settings.scale, frames=span)
     options = Options(
         device=device.device,
         precision=device.precision,

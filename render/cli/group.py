@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from render.cli.help import command_help, group_help
+from render.cli.help import command_help, group_help, subgroup_help
 from render.cli.options import expand_options
 from render.errors import UsageError
 from render.text import closest_match, did_you_mean, quote
@@ -26,6 +26,22 @@ class Command(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help."""
         formatter.write(command_help(self, ctx))
+
+
+class SubcommandGroup(TyperGroup):
+    """A command that has commands of its own."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Finds the command. Raises UsageError for a mistyped one."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            raise UsageError(
+                f"{ctx.command_path} has no command {quote(args[0])}{did_you_mean(args[0], self.commands)}"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help."""
+        formatter.write(subgroup_help(self, ctx))
 
 
 class CommandGroup(TyperGroup):
@@ -58,6 +74,23 @@ class CommandGroup(TyperGroup):
 def add_command(app: typer.Typer, function: Callable[..., None], *, section: str) -> None:
     """Adds a function as the command of its name, under a heading of the help."""
     app.command(cls=Command, rich_help_panel=section)(expand_options(function))
+
+
+def add_group(
+    app: typer.Typer, function: Callable[..., None], commands: Sequence[Callable[..., None]], *, section: str
+) -> None:
+    """Adds a function as a command that has commands of its own; it runs when none of them is named."""
+    group = typer.Typer(
+        cls=SubcommandGroup,
+        name=function.__name__,
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        add_completion=False,
+    )
+    group.callback()(function)
+    for command in commands:
+        add_command(group, command, section="Commands")
+    app.add_typer(group, rich_help_panel=section)
 
 
 def is_parse_error(error: Exception) -> bool:

@@ -25,19 +25,36 @@ Sections = dict[str, list[Row]]
 
 def group_help(group: Any, ctx: typer.Context) -> str:
     """Returns the help of the program: its commands under their headings, its options, and an example."""
+    return _page(
+        _summary(group),
+        _usage(f"{ctx.command_path} [OPTIONS] SCENE", f"{ctx.command_path} COMMAND [OPTIONS] ..."),
+        _section_text(_command_sections(group)),
+        _section_text(_parameter_sections(group.get_params(ctx))),
+        _example(group),
+        f"`{ctx.command_path} COMMAND --help` describes a command and its options.",
+    )
+
+
+def subgroup_help(group: Any, ctx: typer.Context) -> str:
+    """Returns the help of a command that has commands of its own."""
+    return _page(
+        _summary(group),
+        _usage(f"{ctx.command_path} [OPTIONS]", f"{ctx.command_path} COMMAND [OPTIONS] ..."),
+        _section_text(_command_sections(group)),
+        _section_text(_parameter_sections(group.get_params(ctx))),
+        _example(group),
+        f"`{ctx.command_path} COMMAND --help` describes a command and its options.",
+    )
+
+
+def _command_sections(group: Any) -> Sections:
+    """Returns the commands of a group under their headings."""
     sections: Sections = {}
     for name, command in group.commands.items():
         if not command.hidden:
             heading = command.rich_help_panel or "Commands"
             sections.setdefault(heading, []).append((name, _summary(command).removesuffix(".")))
-    return _page(
-        _summary(group),
-        _usage(f"{ctx.command_path} [OPTIONS] SCENE", f"{ctx.command_path} COMMAND [OPTIONS] ..."),
-        _section_text(sections),
-        _section_text(_parameter_sections(group.get_params(ctx))),
-        _example(group),
-        f"`{ctx.command_path} COMMAND --help` describes a command and its options.",
-    )
+    return sections
 
 
 def command_help(command: Any, ctx: typer.Context) -> str:

@@ -12,8 +12,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from render import __version__
-from render.cli import film_commands, network_commands, new, sweep, upgrade
-from render.cli.group import CommandGroup, add_command, is_parse_error, parse_error_message
+from render.cli import batch, film_commands, job_commands, network_commands, new, sweep, upgrade
+from render.cli.group import CommandGroup, add_command, add_group, is_parse_error, parse_error_message
 from render.cli.output import OutputClosed, exit_with_error, open_streams, print_line
 from render.cli.signals import stop_at_once
 from render.errors import MissingError, RenderError, UsageError
@@ -28,11 +28,13 @@ COMMANDS = {
         sweep.sweep,
         upgrade.upgrade,
     ),
+    "Jobs": (batch.batch, job_commands.jobs),
     "Networks": (network_commands.networks, network_commands.layers, network_commands.classes, network_commands.atlas),
     "Measure": (film_commands.score,),
     "Editor": (film_commands.schema,),
 }
-"""The commands under the headings of the help, in its order."""
+"""The commands under the headings of the help, in its order; `jobs` has commands of its own."""
+SUBCOMMANDS = {job_commands.jobs: job_commands.COMMANDS}
 OUT_OF_MEMORY = "not enough memory; --scale 0.5 renders a smaller film"
 
 app = typer.Typer(
@@ -44,7 +46,10 @@ app = typer.Typer(
 )
 for _section, _functions in COMMANDS.items():
     for _function in _functions:
-        add_command(app, _function, section=_section)
+        if _function in SUBCOMMANDS:
+            add_group(app, _function, SUBCOMMANDS[_function], section=_section)
+        else:
+            add_command(app, _function, section=_section)
 
 
 def _print_version(is_requested: bool) -> None:

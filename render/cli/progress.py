@@ -196,7 +196,7 @@ class TextDisplay(Display):
 
     def frame(self, progress: FrameProgress) -> None:
         """Displays a finished frame."""
-        if not self._has_frames and progress.index > 0:
+        if not self._has_frames and progress.index > progress.begin:
             self._console.print(f"resuming at frame {progress.index}", highlight=False)
         self._has_frames = True
         objective = "" if progress.objective is None else f"objective {progress.objective:.4g}"

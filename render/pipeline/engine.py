@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -36,6 +37,10 @@ class Engine:
     device: Device
     network: TiledNetwork
     memo: Memo = field(default_factory=Memo)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what the film's bytes depend on, of this machine and of its decisions, in plain JSON."""
+        return {**self.device.describe(), "tile": self.network.tile_size}
 
 
 def open_engine(plan: Plan, *, autotune: bool = True) -> Engine:

@@ -57,7 +57,8 @@ def frames(
     the objective after each step of ascent. Raises RenderError of every kind.
     """
     planned = plan(scene, options)
-    for frame in islice(loop.frames(open_engine(planned), on_step=on_step), planned.frames.stop):
+    first = planned.first_dreamed
+    for frame in islice(loop.frames(open_engine(planned), start=first, on_step=on_step), planned.frames.stop - first):
         if frame.index in planned.frames:
             yield frame.index, frame.picture
 
@@ -117,7 +118,7 @@ def _make(
 ) -> None:
     """Makes the missing segments, and concatenates them to the film. Raises Interrupted on Ctrl-C."""
     plan = engine.plan
-    segments = split_frames(plan.frames, plan.scene.output.segment_frames)
+    segments = split_frames(plan.frames, plan.scene.output.segment_frames, plan.shots)
     encoded = [segment.number for segment in segments if segment.is_encoded]
 
     def verify_segments() -> None:

@@ -18,10 +18,11 @@ from render.pipeline.scene import Scene, complete
 from render.pipeline.sources import file_identities
 from render.pipeline.warnings import find_warnings
 from render.scene import document, validation
-from render.scene.document import Document, Override
+from render.scene.document import Document, Override, apply_overrides
 from render.scene.field_errors import MAX_PROBLEMS, Loc
 from render.scene.fields import FileField
 from render.scene.model import SceneSpec
+from render.scene.yaml_tree import parse_yaml
 from render.text import Problem, quote, similar_file
 
 MAX_SCALE = 8
@@ -45,6 +46,15 @@ def load(
     if isinstance(overrides, str) or not isinstance(overrides, Sequence):
         raise SceneError([Problem(f"overrides are a list of (option, dotted key, YAML text), not {quote(overrides)}")])
     return _complete(_document(source, overrides), scale)
+
+
+def load_text(text: str, path: Path, overrides: Sequence[Override] = (), *, scale: float = 1.0) -> Scene:
+    """Loads the text of a scene file that was at `path`, which names positions and locates relative files.
+
+    Raises as `load`.
+    """
+    root = apply_overrides(parse_yaml(text, str(path)), overrides)
+    return _complete(Document(root, path), scale)
 
 
 def _document(source: object, overrides: Sequence[Override]) -> Document:

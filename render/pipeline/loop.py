@@ -78,11 +78,11 @@ def frames(
 ) -> Generator[Frame]:
     """Yields the frames of a film from `start` on, to its end.
 
-    `state` is that of the frame before `start`. `on_step` is called after every step of ascent. Raises StorageError
-    when a file cannot be read.
+    `state` is that of the frame before `start`; the start of a shot needs none. `on_step` is called after every step of
+    ascent. Raises StorageError when a file cannot be read.
     """
     if state is None:
-        state = State(torch.empty(0))  # a film begins with the start of a shot, which needs none
+        state = State(torch.empty(0))
     source = propagator(engine.plan, engine.device.torch_device, memo=engine.memo)
     with closing(source.intervals(start)) as intervals:
         dreamed_frames = Dreamer(engine, source, on_step).dreamed(intervals, state)

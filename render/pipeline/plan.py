@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from fractions import Fraction
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from render.film.metadata import is_valid_machine, read_metadata
 from render.film.naming import numbered_path, work_folder
 from render.media import audio, clip, ffmpeg
 from render.media.audio import AudioSpan
+from render.media.clip import Clip
 from render.models.sources import WeightsSource, torch_source
 from render.pipeline.identity import portable_scene, without_sound
 from render.pipeline.scene import Scene
-from render.pipeline.sources import Sources
+from render.pipeline.sources import Sources, file_identities
 from render.system.device import Device, check_names, select_device
 from render.text import Problem, quote
 
@@ -32,7 +34,8 @@ class Options:
     `device` is auto, cpu, cuda or mps; `precision` auto, float32 or bfloat16. `frames` (first, one after the last)
     renders only these. `overwrite` replaces another film at the output path, `restart` discards what an earlier run
     completed, `quiet` downloads weights without a progress bar. `camera_only` plays the motion and dreams nothing, in
-    a film of another name (Scene.without_dream). Raises UsageError for values of another kind.
+    a film of another name (Scene.without_dream). `machine` is how another part of the film is made (Engine.describe):
+    precision, threads and tile size are those. Raises UsageError for values of another kind.
     """
 
     device: str = "auto"
@@ -42,6 +45,7 @@ class Options:
     restart: bool = False
     quiet: bool = False
     camera_only: bool = False
+    machine: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_names(self.device, self.precision)
@@ -88,14 +92,16 @@ class Plan:
         if scene.clip is None or follow is None or follow.cuts == "none":
             return frozenset([0])
         if follow.cuts == "auto":
-            from render.media import shots  # imports scenedetect
-
-            size = shots.thumbnail_size(scene.clip.size)
-            pictures = clip.clip_frames(
-                scene.clip, size, fps=scene.fps, frames=range(scene.length), fit="stretch", start=scene.spec.start
+            identities = tuple(file_identities(scene.clip.path).items())
+            return _detected_shots(
+                scene.clip, scene.fps, length=scene.length, start=scene.spec.start, identities=identities
             )
-            return frozenset([0, *shots.find_cuts(pictures)])
         return frozenset([0, *scene.spec.cuts])
+
+    @property
+    def first_dreamed(self) -> int:
+        """The frame from which the run dreams: the last start of a shot up to its first frame. Raises StorageError."""
+        return max(shot for shot in self.shots if shot <= self.frames.start)
 
     @cached_property
     def sources(self) -> Sources:
@@ -171,6 +177,18 @@ def plan(scene: Scene, options: Options = Options()) -> Plan:
     )
 
 
+@lru_cache(maxsize=1)
+def _detected_shots(
+    footage: Clip, fps: Fraction, *, length: int, start: int, identities: tuple[tuple[str, tuple[int, ...]], ...]
+) -> frozenset[int]:
+    """The frames at which a shot of a clip begins, detected once for the parts of a film; see `file_identities`."""
+    from render.media import shots  # imports scenedetect
+
+    size = shots.thumbnail_size(footage.size)
+    pictures = clip.clip_frames(footage, size, fps=fps, frames=range(length), fit="stretch", start=start)
+    return frozenset([0, *shots.find_cuts(pictures)])
+
+
 def embedded_elsewhere(file: Path) -> dict[str, Any] | None:
     """The metadata that a file at the output path embeds; None when it embeds none, or is no readable film."""
     try:
@@ -222,7 +240,7 @@ def _recorded(scene: Scene, folder: Path, target: Path, *, options: Options) -> 
     gets_another_sound = embedded != current and without_sound(embedded) == without_sound(current)
     if options.overwrite and not gets_another_sound:
         finished = {}
-    machine = (unfinished or finished or scene.metadata or {}).get("machine")
+    machine = (unfinished or finished or scene.metadata or {}).get("machine") or options.machine
     return machine if is_valid_machine(machine) else {}
 
 

@@ -183,7 +183,8 @@ def estimate_bytes(plan: Plan) -> tuple[int, int]:
     depth = 2 if form.bit_depth == 16 else 1
     pictures = frames * width * height * BITS_PER_PIXEL[form.codec] / 8 * quality * depth
     if segments := list(plan.folder.glob(f"[0-9][0-9][0-9][0-9][0-9]{form.suffix}")):
-        pictures = _total_size(segments) / len(segments) * frames / segment_frames
+        count = max(frames / segment_frames, len(segments))  # there are more where the clip has cuts
+        pictures = _total_size(segments) / len(segments) * count
     sound = 0 if plan.audio is None else frames / float(form.fps) * AUDIO_BYTES_PER_SECOND
     saved = min(-(-plan.frames.stop // segment_frames), SPREAD_STATES + LATEST_STATES + 1)
     film = round(pictures + sound)

@@ -35,7 +35,7 @@ def provenance(engine: Engine) -> dict[str, Any]:
         "frames": [plan.frames.start, plan.frames.stop],
         "files": plan.sources.checksums(),
         "weights": weights,
-        "machine": {**engine.device.describe(), "tile": engine.network.tile_size},
+        "machine": engine.describe(),
         "versions": {
             "render": __version__,
             "torch": torch.__version__,

@@ -94,6 +94,16 @@ class Scene:
         paths = {keys: path for keys, path in self.paths.items() if keys[0] not in ("network", "objectives")}
         return replace(self.titled("camera"), spec=spec, paths=paths)
 
+    def titled_by(self, *, scale: float = 1.0, frames: tuple[int, int] | None = None) -> Scene:
+        """Returns the scene with a scale and a range of frames in its film's name, so that no part is taken for it.
+
+        Pictures of a sequence are numbered, and have no range in their name.
+        """
+        scene = self if scale == 1 else self.titled(f"x{scale:g}")
+        if frames is None or scene.output.codec in IMAGE_CODECS:
+            return scene
+        return scene.titled(f"{frames[0]}-{frames[1]}")
+
     def titled(self, title: str) -> Scene:
         """Returns the scene with `title` in its film's name."""
         return replace(self, output=self.output.titled(title))

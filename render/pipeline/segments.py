@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from render.dream.ascent import OnStep
@@ -36,13 +38,15 @@ class FrameProgress:
     """A finished frame: its index, the run's first frame and the one after its last, and the objective.
 
     The objective is the one before the last step of the last dreamed frame; None when nothing is requested, or that
-    step could change nothing.
+    step could change nothing. `begin` is the frame from which an undisturbed run dreams, where the first frame's shot
+    starts.
     """
 
     index: int
     first: int
     last: int
     objective: float | None
+    begin: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,18 @@ class Segment:
     is_encoded: bool
 
 
-def split_frames(frames: range, length: int) -> list[Segment]:
-    """Splits the frames before the requested ones, and then these, into segments of at most `length` frames."""
-    starts = [*range(0, frames.start, length), *range(frames.start, frames.stop, length)]
+def split_frames(frames: range, length: int, shots: Collection[int] = (0,)) -> list[Segment]:
+    """Splits frames into segments that begin at the multiples of `length`, and where a shot begins.
+
+    So parts of a film that begin there have its segments. The requested frames come after those that lead up to them,
+    from the start of their shot on. `shots` are the frames at which a shot begins, 0 among them.
+    """
+    first = max(shot for shot in shots if shot <= frames.start)
+    starts = sorted(
+        {first, frames.start}
+        | {shot for shot in shots if frames.start < shot < frames.stop}
+        | set(range(first - first % length + length, frames.stop, length))
+    )
     stops = [*starts[1:], frames.stop]
     return [
         Segment(number, range(start, stop), start >= frames.start)
@@ -166,7 +179,7 @@ class SegmentWriter:
 
     def _dream(self, run: list[Segment]) -> Generator[FrameProgress]:
         """Dreams a run of segments, from the nearest saved state before it; encoding follows a few frames behind."""
-        number, saved = self._checkpoint.nearest_state(run[0].number)
+        number, saved = self._nearest_state(run[0].number)
         lead = [replace(segment, is_encoded=False) for segment in self._segments[number : run[0].number]]
         state = None if saved is None else State.from_array(saved, self._engine.device.torch_device)
         self._restore_tile_size(number)
@@ -196,7 +209,15 @@ class SegmentWriter:
                     last_objective = self._last_objective(torch.stack(objectives).tolist(), frame.index)
                     objectives.clear()
                 last = self._segments[-1].frames.stop
-                yield FrameProgress(frame.index, first=first, last=last, objective=last_objective)
+                begin = self._segments[0].frames.start
+                yield FrameProgress(frame.index, first=first, last=last, objective=last_objective, begin=begin)
+
+    def _nearest_state(self, number: int) -> tuple[int, NDArray[np.float32] | None]:
+        """The last segment up to `number` that can start, with the state before it; None where a shot starts."""
+        nearest, saved = self._checkpoint.nearest_state(number)
+        shots = self._engine.plan.shots
+        starts = [segment.number for segment in self._segments[: number + 1] if segment.frames.start in shots]
+        return (max(starts), None) if starts and max(starts) > nearest else (nearest, saved)
 
     def _restore_tile_size(self, number: int) -> None:
         """Takes up the tile size with which the segment before was made, halved until it fits today's free memory.

@@ -36,8 +36,9 @@ def run_in_one_process(commands: list[list[str]]) -> list[str]:
 
 
 @pytest.fixture
-def files(folder: Path) -> None:
+def files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture, a clip and a sheet."""
+    monkeypatch.setenv("RENDER_JOBS", str(folder / "jobs"))
     cv2.imwrite("p.png", np.full((64, 48, 3), 99, np.uint8))
     write_clip(Path("c.mp4"), np.zeros((4, 48, 64, 3), np.uint8))
     Path("atlas.png").write_bytes(b"")
@@ -69,6 +70,10 @@ def test_what_dreams_nothing_does_not_import_torch() -> None:
         ("sweep", "s.yaml", "--vary", "seed=1:1000000"): 2,
         ("score", "none.mp4"): 4,
         ("inspect", "none.mp4"): 4,
+        ("batch", "none.yaml"): 4,
+        ("batch", "s.yaml", "s.yaml"): 2,
+        ("jobs", "list"): 0,
+        ("jobs", "watch", "none"): 2,
     }
     lines = run_in_one_process([list(arguments) for arguments in commands])
     assert lines == [f"{list(arguments)} {status} False" for arguments, status in commands.items()]

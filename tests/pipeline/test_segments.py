@@ -62,9 +62,20 @@ def test_frames_are_split_into_segments_and_the_frames_before_them_are_not_encod
     assert split_frames(range(5, 9), 3) == [
         Segment(0, range(3), False),
         Segment(1, range(3, 5), False),
-        Segment(2, range(5, 8), True),
-        Segment(3, range(8, 9), True),
+        Segment(2, range(5, 6), True),
+        Segment(3, range(6, 9), True),
     ]
+
+
+def test_segments_begin_at_cuts_and_a_part_has_those_of_the_film() -> None:
+    shots = frozenset([0, 4, 9, 11, 20])
+    film = split_frames(range(24), 6, shots)
+    assert [segment.frames.start for segment in film] == [0, 4, 6, 9, 11, 12, 18, 20]
+    for first, last in ((0, 4), (4, 11), (9, 24), (12, 20), (6, 9)):
+        part = [segment.frames for segment in split_frames(range(first, last), 6, shots) if segment.is_encoded]
+        assert part == [segment.frames for segment in film if first <= segment.frames.start < last]
+    (lead, *_) = split_frames(range(12, 20), 6, shots)
+    assert lead == Segment(0, range(11, 12), False)
 
 
 def test_a_segment_is_committed_after_its_last_frame(checkpoint: Checkpoint) -> None:

@@ -1,0 +1,144 @@
+"""Performs a step of a task in this process, with torch: what a worker does, wherever an executor runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from render.analysis.join import join
+from render.errors import Interrupted, MissingError, RenderError, StorageError
+from render.film.folder import unfinished_film
+from render.jobs.messages import DoneEvent, EndEvent, Event, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
+from render.jobs.model import Task
+from render.jobs.shots import group_shots
+from render.media import ffmpeg
+from render.pipeline import job
+from render.pipeline.engine import open_engine
+from render.pipeline.job import Film
+from render.pipeline.load import load, load_text
+from render.pipeline.plan import Options, plan
+from render.pipeline.preflight import check_space, preflight
+from render.pipeline.scene import Scene
+from render.pipeline.segments import Callbacks, FrameProgress
+from render.system.memory import is_out_of_memory
+
+REPORT_INTERVAL = 0.1
+"""Seconds between the events of frames; the first frame and the last have one in any case."""
+Report = Callable[[Event], None]
+_threads = torch.get_num_threads()
+"""Threads of a new process; a film that was begun with another number leaves that behind."""
+
+
+def perform(step: Step, report: Report) -> EndEvent:
+    """Performs a step, and reports its frames and warnings; returns its end. Raises nothing but SystemExit."""
+    try:
+        torch.set_num_threads(_threads)
+        with _folder(step.task.folder):
+            return _perform(step, report)
+    except (KeyboardInterrupt, Interrupted):
+        return StoppedEvent()
+    except ffmpeg.KilledError as error:
+        return FailedEvent(status=error.status, message=str(error), may_pass=True)
+    except RenderError as error:
+        return FailedEvent(status=error.status, message=str(error))
+    except Exception as error:
+        if is_out_of_memory(error):
+            message = "not enough memory; a smaller scale renders a smaller film"
+            return FailedEvent(status=MissingError.status, message=message)
+        message = f"{type(error).__name__}: {error}"
+        return FailedEvent(status=RenderError.status, message=message, detail=traceback.format_exc())
+
+
+@contextlib.contextmanager
+def _folder(path: str) -> Iterator[None]:
+    """Makes a folder the current one for the block. Raises StorageError when that cannot be."""
+    before = Path.cwd()
+    try:
+        os.chdir(path)
+    except OSError as error:
+        raise StorageError(f"cannot work in {path}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def scene_of(task: Task) -> Scene:
+    """Loads the scene of a task, with the task's output path. Raises as `load`."""
+    output = ("--output", "output.path", json.dumps(task.output, ensure_ascii=False))
+    overrides = [*task.overrides, output]
+    if task.text is None:
+        return load(task.scene, overrides, scale=task.scale)
+    return load_text(task.text, Path(task.scene), overrides, scale=task.scale)
+
+
+def _perform(step: Step, report: Report) -> EndEvent:
+    scene = scene_of(step.task)
+    match step.kind:
+        case "join":
+            target, overwrite = Path(step.task.output), step.task.overwrite
+            if target.exists() and not overwrite:  # it may be the film, of a driver that died before it noted it
+                return _render(scene, step.task, report)
+            return _done(join([Path(part) for part in step.parts], target, overwrite=overwrite, scene=scene))
+        case "split":
+            return _split(scene, step.task, report)
+    return _render(scene, step.task, report)
+
+
+def _render(scene: Scene, task: Task, report: Report) -> DoneEvent:
+    for problem in scene.warnings if task.film is None else ():
+        report(WarningEvent(message=str(problem)))
+    callbacks = Callbacks(on_frame=_Throttle(report), on_warning=lambda message: report(WarningEvent(message=message)))
+    return _done(job.render(scene, _options(task), callbacks))
+
+
+def _split(scene: Scene, task: Task, report: Report) -> DoneEvent:
+    """Finds the shots of a film; renders it where there is nothing to split, or an earlier run has begun it."""
+    planned = plan(scene, _options(task))
+    is_there = planned.target.exists() and not task.overwrite
+    begun = is_there or unfinished_film(planned.folder) is not None
+    shots = sorted(planned.shots)
+    if begun or len(shots) == 1 or planned.format.is_pictures:
+        return _render(scene, task, report)
+    preflight(planned)
+    check_space(planned, warn=lambda message: report(WarningEvent(message=message)))
+    for problem in scene.warnings:
+        report(WarningEvent(message=str(problem)))
+    starts = group_shots(shots, scene.length, at_least=scene.output.segment_frames)
+    return DoneEvent(shots=(*starts, scene.length), machine=open_engine(planned).describe())
+
+
+def _options(task: Task) -> Options:
+    return Options(
+        device=task.device,
+        precision=task.precision,
+        frames=task.frames,
+        overwrite=task.overwrite,
+        quiet=True,
+        machine=task.machine,
+    )
+
+
+def _done(film: Film) -> DoneEvent:
+    return DoneEvent(path=str(film.path), frames=film.frames, size=film.size, fps=str(film.fps), is_new=film.made)
+
+
+class _Throttle:
+    """Reports the first frame, the last, and others at intervals."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._next = 0.0
+
+    def __call__(self, progress: FrameProgress) -> None:
+        now = time.monotonic()
+        if now >= self._next or progress.index == progress.last - 1:
+            self._next = now + REPORT_INTERVAL
+            self._report(FrameEvent(frame=progress.index, first=progress.first, last=progress.last))

@@ -1,0 +1,227 @@
+"""From scenes to a job: each scene becomes a task, and what a job of the same tasks has done before is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from render.choices import IMAGE_CODECS
+from render.errors import RenderError, UsageError
+from render.film.naming import work_folder
+from render.jobs.folder import JobFolder, all_jobs, create
+from render.jobs.model import MAX_TASKS, NAME, UNFINISHED, Job, Resources, Task, TaskState, shots_by_film
+from render.jobs.results import is_there
+from render.pipeline.embedded import is_film
+from render.pipeline.load import load, load_text
+from render.pipeline.preflight import FRAME_BYTES_PER_PIXEL
+from render.pipeline.scene import Scene
+from render.scene.document import Override
+from render.scene.yaml_tree import read_text
+from render.system.device import check_names
+from render.text import quote
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A scene of a batch, as it was listed; relative paths are relative to the current folder.
+
+    `output` replaces the scene's path. `position` says where the entry was written, empty for one of the command line.
+    """
+
+    scene: Path
+    overrides: tuple[Override, ...] = ()
+    scale: float = 1.0
+    frames: tuple[int, int] | None = None
+    output: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    overwrite: bool = False
+    is_split: bool = False
+    position: str = ""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Tasks, and by id the states of those that have failed already: their scenes are wrong."""
+
+    tasks: tuple[Task, ...]
+    failed: Mapping[str, TaskState] = field(default_factory=dict)
+
+
+def make_tasks(entries: Sequence[Entry]) -> Tasks:
+    """Returns a task for each entry, after its scene was loaded and checked.
+
+    A scene that is wrong is a task that has failed. Raises UsageError for entries that name one film, or too many.
+    """
+    if len(entries) > MAX_TASKS:
+        raise UsageError(f"{len(entries)} scenes; a job has at most {MAX_TASKS}")
+    tasks: list[Task] = []
+    failed: dict[str, TaskState] = {}
+    for number, entry in enumerate(entries, 1):
+        task, error = _task(entry, str(number))
+        tasks.append(task)
+        if error is not None:
+            message = f"{entry.position}: {error}" if entry.position else str(error)
+            failed[task.id] = TaskState(state="DEAD", status=error.status, message=message)
+    _require_different_films([task for task in tasks if task.id not in failed])
+    return Tasks(tuple(_labelled(tasks)), failed)
+
+
+def job_name(entries: Sequence[Entry]) -> str:
+    """Returns the name of a job of these entries: that of its first scene, and a checksum of what was listed.
+
+    The same list in the same folder has the same name, whatever its scenes say by now.
+    """
+    listed = [
+        [str(each.scene), each.overrides, each.scale, each.frames, each.output, each.is_split] for each in entries
+    ]
+    checksum = hashlib.sha256(json.dumps([str(Path.cwd()), listed]).encode("utf-8", "surrogatepass")).hexdigest()
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", entries[0].scene.stem).strip("-_")[:40]
+    return f"{stem or 'job'}-{checksum[:8]}"
+
+
+def check_name(name: str) -> str:
+    """Returns a name that the user gives to a job. Raises UsageError."""
+    if not re.fullmatch(NAME, name):
+        raise UsageError(
+            f"a job's name has up to 80 letters, digits, '-', '_' and '.', and begins with a letter or digit, "
+            f"not {quote(name)}"
+        )
+    return name
+
+
+def open_job(name: str) -> JobFolder:
+    """Opens the folder of a job, or creates it; its tasks are those of `submit`. Raises StorageError."""
+    return create(Job(name=check_name(name), created=time.time(), tasks=()))
+
+
+def submit(folder: JobFolder, made: Tasks) -> Job:
+    """Writes the tasks of a job, whose folder this process has locked, and keeps the states of those that are the same.
+
+    A task whose film is not there any more waits again. Raises UsageError when another job is making one of the films.
+    """
+    _require_no_other_job(folder.name, made.tasks)
+    before = _job_before(folder)
+    known = {} if before is None else {task.id: task for task in before.tasks}
+    job = Job(name=folder.name, created=time.time() if before is None else before.created, tasks=made.tasks)
+    for film, parts in ({} if before is None else shots_by_film(before)).items():
+        if known[film] in made.tasks:
+            job = job.with_shots(film, parts)
+    kept = {task.id for task in job.tasks if known.get(task.id) == task}
+    for old in known.values():
+        if old.id not in kept:
+            folder.forget(old.id)
+    for task in job.tasks:
+        state = folder.state(task)
+        if task.id in made.failed:
+            folder.write_state(task.id, made.failed[task.id])
+            folder.log(task.id, made.failed[task.id].message)
+        elif state.state == "SUCCEEDED" and task.film is None and not is_there(task, state):
+            job = job.with_shots(task.id, []) if task.is_split else job
+            folder.forget(task.id)
+    folder.write_job(job)
+    return job
+
+
+def _task(entry: Entry, task_id: str) -> tuple[Task, RenderError | None]:
+    """Returns the task of an entry, and what is wrong with its scene."""
+    path = Path.cwd() / entry.scene
+    task = Task(
+        id=task_id,
+        label=str(entry.scene),
+        scene=str(path),
+        folder=str(Path.cwd()),
+        overrides=entry.overrides,
+        scale=entry.scale,
+        frames=entry.frames,
+        output=str(Path.cwd() / (entry.output or f"{entry.scene.stem}.mp4")),
+        device=entry.device,
+        precision=entry.precision,
+        overwrite=entry.overwrite,
+        is_split=entry.is_split,
+    )
+    try:
+        check_names(entry.device, entry.precision)
+        text = None if is_film(entry.scene) else read_text(entry.scene)
+        scene = _load(entry, text)
+    except RenderError as error:
+        return task, error
+    width, height = scene.size
+    is_picture = scene.output.codec in IMAGE_CODECS
+    update = {
+        "text": text,
+        "kind": "still" if scene.output.is_one_picture else "film",
+        "output": str(Path.cwd() / scene.output.path),
+        "is_split": entry.is_split and scene.clip is not None and entry.frames is None and not is_picture,
+        "resources": Resources(memory=FRAME_BYTES_PER_PIXEL * width * height),
+    }
+    return task.model_copy(update=update), None
+
+
+def _load(entry: Entry, text: str | None) -> Scene:
+    overrides = list(entry.overrides)
+    if entry.output is not None:
+        overrides.append(("--output", "output.path", json.dumps(entry.output, ensure_ascii=False)))
+    if text is None:
+        scene = load(entry.scene, overrides, scale=entry.scale)
+    else:
+        scene = load_text(text, entry.scene, overrides, scale=entry.scale)
+    return scene if entry.output is not None else scene.titled_by(scale=entry.scale, frames=entry.frames)
+
+
+def _labelled(tasks: Sequence[Task]) -> Iterator[Task]:
+    """Yields the tasks, those of a scene that is listed several times with the name of their film in the label."""
+    numbers = Counter(task.label for task in tasks)
+    for task in tasks:
+        label = task.label if numbers[task.label] == 1 else f"{task.label} {Path(task.output).name}"
+        yield task.model_copy(update={"label": label})
+
+
+def _require_different_films(tasks: Iterable[Task]) -> None:
+    films: dict[Path, Task] = {}
+    for task in tasks:
+        film = _film(task)
+        if film in films:
+            raise UsageError(
+                f"{films[film].label} and {task.label} make the same film, {task.output}; an output of its own for one "
+                "of them names another path"
+            )
+        films[film] = task
+
+
+def _require_no_other_job(name: str, tasks: Iterable[Task]) -> None:
+    """Raises UsageError when a job that is running makes one of the films."""
+    films = {_film(task): task for task in tasks}
+    for folder in all_jobs():
+        if folder.name == name or not folder.is_running():
+            continue
+        for task, state in _states(folder):
+            if _film(task) in films and state.state in UNFINISHED:
+                raise UsageError(
+                    f"job {folder.name} is making {task.output} already; `render jobs watch {folder.name}` shows it"
+                )
+
+
+def _states(folder: JobFolder) -> Iterator[tuple[Task, TaskState]]:
+    with contextlib.suppress(RenderError):  # a damaged job makes nothing
+        for task in folder.job().tasks:
+            yield task, folder.state(task)
+
+
+def _job_before(folder: JobFolder) -> Job | None:
+    return folder.job() if folder.has_job else None
+
+
+def _film(task: Task) -> Path:
+    """What is the same for tasks that make one film: its working folder, which is the same for all patterns."""
+    path = Path(task.output)
+    with contextlib.suppress(OSError, RuntimeError, ValueError):
+        path = path.resolve() if path.is_symlink() else path.parent.resolve() / path.name
+    return work_folder(path)
