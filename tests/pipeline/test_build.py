@@ -35,9 +35,9 @@ dream: {octaves: 1, steps: 3, transforms: {jitter: 4, scale: [0.9, 1.1]}}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a scene, two guides and a mask."""
+    """A folder with a scene, three photos and a mask."""
     (tmp_path / "scene.yaml").write_text(SCENE)
-    for name in ("coffee", "chelsea"):
+    for name in ("coffee", "chelsea", "rocket"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), getattr(skimage.data, name)()[..., ::-1])
     mask = np.zeros((64, 96), np.uint8)
     mask[:, 48:] = 255
@@ -295,7 +295,6 @@ def test_the_statistics_of_the_source_are_those_of_each_frames_own(folder: Path,
 
 
 def test_a_dark_picture_stays_dark_with_the_statistics_of_the_source(folder: Path, network: Network) -> None:
-    cv2.imwrite(str(folder / "rocket.png"), skimage.data.rocket()[..., ::-1])
     sets = [f"source={{image: {folder}/rocket.png}}", "dream.steps=24", "dream.step_size=0.02"]
     rocket = float(load_image(folder / "rocket.png", (96, 64)).mean())
 
