@@ -21,6 +21,8 @@ MAX_STOP_SECONDS = 5.0
 """In which all workers of a stopped job have ended: two, and what a machine with other work takes."""
 SLOW = ("--set", "dream.steps=8")
 """Settings of a film that takes seconds."""
+ENDLESS = ("--set", "dream.steps=20", "--set", "duration=500")
+"""Settings of a film that takes longer than any command that stops it."""
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +140,7 @@ def test_ctrl_c_stops_within_two_seconds_and_render_alone_goes_on(workspace: Pat
 
 
 def test_a_job_in_the_background_is_cancelled_within_two_seconds(workspace: Path) -> None:
-    detached = begin("batch", "a.yaml", *SLOW, "--name", "job", "--detach")
+    detached = begin("batch", "a.yaml", *ENDLESS, "--name", "job", "--detach")
     out, err = detached.communicate()
     assert (detached.returncode, err) == (0, "")
     assert out == "job job runs in the background; `render jobs watch job` shows it\n"
