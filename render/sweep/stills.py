@@ -6,12 +6,11 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from render.errors import StorageError
 from render.film.assembly import is_intact, picture_content
@@ -21,6 +20,9 @@ from render.film.encoder import quantize
 from render.film.metadata import read_metadata
 from render.media.image_bytes import with_comment
 from render.system.files import open_regular
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 

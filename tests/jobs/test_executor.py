@@ -114,7 +114,10 @@ def test_the_scene_is_that_of_the_job_even_if_the_file_has_changed(workspace: Pa
     assert isinstance(perform(step, lambda event: None), DoneEvent)
 
 
-def test_a_film_of_another_number_of_threads_changes_nothing_for_the_next_one(workspace: Path) -> None:
+def test_a_film_of_another_number_of_threads_changes_nothing_for_the_next_one(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("render.jobs.perform._threads", 1)  # as in a process that begins with one
     torch.set_num_threads(3)
     assert isinstance(perform(step_of(), lambda event: None), DoneEvent)
     assert torch.get_num_threads() == 1
