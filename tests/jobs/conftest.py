@@ -23,6 +23,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def still_one_thread() -> None:
+    """One thread also after a test in which a film was made with others."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with the scenes a.yaml, b.yaml and c.yaml in it; jobs are beside it."""
