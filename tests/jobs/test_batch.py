@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from render import load, render
+from render import Callbacks, load, render
 from render.jobs.folder import JobFolder, find
 from render.system.checksum import sha256
-from tests.jobs.parts import FRAMES, begin, states, wait_until
+from tests.jobs.parts import FRAMES, SCENE, begin, states, wait_until
 
 MAX_STOP_SECONDS = 5.0
 """In which all workers of a stopped job have ended: two, and what a machine with other work takes."""
@@ -28,8 +28,6 @@ ENDLESS = ("--set", "dream.steps=20", "--set", "duration=500")
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The checksums of the films of a.yaml, and of a.yaml with SLOW, rendered one after the other in this process."""
-    from tests.jobs.parts import SCENE  # noqa: PLC0415
-
     folder = tmp_path_factory.mktemp("serial")
     (folder / "a.yaml").write_text(f"seed: 0\n{SCENE}")
     films = {"plain": (), "slow": (("--set", "dream.steps", "8"),)}
@@ -129,8 +127,6 @@ def test_ctrl_c_stops_within_two_seconds_and_render_alone_goes_on(workspace: Pat
     assert states(folder) == {"1": "WAITING", "2": "WAITING"}
     assert not list(workspace.rglob("*.tmp*"))
     first: list[int] = []
-    from render import Callbacks  # noqa: PLC0415
-
     render(
         load("a.yaml", [("--set", "dream.steps", "8")]),
         callbacks=Callbacks(on_frame=lambda progress: first.append(progress.index)),

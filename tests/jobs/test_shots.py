@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import Options, load, render
+from render import Callbacks, Options, load, render
 from render.film.metadata import read_metadata
+from render.jobs.control import request
+from render.jobs.folder import Request
 from render.jobs.messages import DoneEvent, Event, FailedEvent, Step
 from render.jobs.shots import group_shots
 from render.media import ffmpeg
@@ -68,8 +70,6 @@ def test_two_workers_make_the_bytes_of_the_serial_film(workspace: Path) -> None:
 
 def test_frames_from_a_cut_on_are_dreamed_without_those_before_it(workspace: Path) -> None:
     write_shots(workspace)
-    from render import Callbacks  # noqa: PLC0415
-
     indices: list[int] = []
     options = Options(frames=(SHOTS[2] + 2, SHOTS[3]))
     render(load("footage.yaml"), options, Callbacks(on_frame=lambda progress: indices.append(progress.index)))
@@ -103,9 +103,6 @@ def test_a_shot_that_fails_is_the_failure_of_its_film_and_the_others_are_kept(wo
     assert states(folder) == {"1": "DEAD", "1.1": "SUCCEEDED", "1.2": "DEAD", "1.3": "SUCCEEDED"}
     assert (after["1"].status, after["1"].message) == (4, "1 of 3 shots are missing; footage.yaml 8:16: no room")
     fails = False
-    from render.jobs.control import request  # noqa: PLC0415
-    from render.jobs.folder import Request  # noqa: PLC0415
-
     request(folder, Request(action="retry", tasks=("1",)))
     executor = FakeExecutor(perform)
     run(folder, executor)

@@ -304,3 +304,11 @@ def test_a_dark_picture_stays_dark_with_the_statistics_of_the_source(folder: Pat
     natural, source = brightening("{statistics: natural}"), brightening("{statistics: source}")
     assert natural > 0.05
     assert abs(source) < 0.3 * natural
+
+
+def test_a_mask_restricts_the_statistics_of_the_source(folder: Path, network: Network) -> None:
+    masked = f"objectives=[{{statistics: source, mask: {folder}/mask.png}}]"
+    picture, plain = (dreamed(folder, network, masked, f"dream.steps={steps}") for steps in (3, 0))
+    changed = (picture - plain).abs().amax((0, 1, 2)) > 1e-6
+    assert not changed[:48].any()
+    assert changed[48:].any()
