@@ -59,9 +59,7 @@ def _make(task: Task, work: CellWork, report: Report) -> DoneEvent:
         report(FrameEvent(frame=min(index, work.frame), first=0, last=work.frame + 1))
 
     reports = Reports(on_frame=on_frame, on_warning=lambda message: report(WarningEvent(message=message)))
-    still = Path(task.output)
-    maker = _maker(work.store)
-    is_new = maker.make(scene, still, work, options=_options(task), reports=reports)
+    is_new = _maker(work.store).make(scene, shown(task.output), work, options=_options(task), reports=reports)
     return DoneEvent(path=task.output, frames=len(dreamed), is_new=is_new)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from render.errors import RenderError, SceneError, UsageError
 from render.scene.document import Override
-from render.sweep.cells import Grid, SweepOptions, SweepScene, find_cells
+from render.sweep.cells import Grid, SweepScene, find_cells
+from render.sweep.model import SweepOptions
 from render.sweep.variations import parse_variation
 from tests.cli.program import SCENE
 
