@@ -51,7 +51,7 @@ def _split(task: Task, choice: SweepOptions, report: Report) -> DoneEvent:
 
 
 def _make(task: Task, work: CellWork, report: Report) -> DoneEvent:
-    scene = SweepScene(Path(task.scene), task.overrides, task.scale, task.text).load(task.overrides)
+    scene = SweepScene(Path(task.scene), task.overrides, scale=task.scale, text=task.text).load(task.overrides)
     dreamed: list[int] = []
 
     def on_frame(index: int) -> None:
@@ -80,7 +80,7 @@ def _maker(store: str) -> CellMaker:
 
 
 def _sweep(task: Task, choice: SweepOptions) -> tuple[SweepScene, SweepFiles, Grid]:
-    source = SweepScene(shown(task.scene), task.overrides, task.scale, task.text)
+    source = SweepScene(shown(task.scene), task.overrides, scale=task.scale, text=task.text)
     return source, SweepFiles(shown(task.output)), find_cells(source, choice)
 
 

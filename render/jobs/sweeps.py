@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def submit_sweep(source: SweepScene, target: Path, choice: SweepOptions, *, opti
     """
     files = SweepFiles(target)
     if not is_film(source.path):
-        source = SweepScene(source.path, source.overrides, source.scale, read_text(source.path))
+        source = replace(source, text=read_text(source.path))
     grid = find_cells(source, choice)
     task = _task(source, target, grid, choice=choice, options=options)
     folder = open_job(name_of(target.stem, str(Path.cwd() / target)))
