@@ -38,6 +38,8 @@ def submit_sweep(source: SweepScene, target: Path, choice: SweepOptions, *, opti
     task = _task(source, target, grid, choice=choice, options=options)
     folder = open_job(name_of(target.stem, str(Path.cwd() / target)))
     with folder.locked():
+        if folder.has_job:
+            obey(folder, Request(action="pause"))  # waits for the workers of a driver that died
         require_no_other_job(folder.name, [task])
         begin(files, grid, choice, overwrite=options.overwrite)
         _write(folder, task)
@@ -69,7 +71,6 @@ def _write(folder: JobFolder, task: Task) -> None:
     """Writes the job; no state of an earlier run counts, what exists of the cells is found by their files."""
     created = time.time()
     if folder.has_job:
-        obey(folder, Request(action="pause"))  # waits for the workers of a driver that died
         before = folder.job()
         created = before.created
         for old in before.tasks:

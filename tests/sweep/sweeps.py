@@ -14,6 +14,7 @@ from PIL import Image
 from render import Options, frames, load
 from render.errors import RenderError
 from render.film.encoder import quantize
+from render.jobs.folder import JobFolder
 from render.jobs.messages import Event, Step, StoppedEvent
 from render.jobs.perform import perform
 from render.jobs.sweeps import Sheet, sheet_of, submit_sweep
@@ -58,6 +59,14 @@ def perform_here(step: Step) -> list[Event]:
     return [*events, end]
 
 
+def begin(
+    *vary: str, scene: str = "s.yaml", sets: tuple[Override, ...] = (), options: Options = FLOAT32, **choice: Any
+) -> JobFolder:
+    """Makes the job of the sweep a.png of a scene."""
+    chosen = SweepOptions(vary, **({"frame": "end"} | choice))
+    return submit_sweep(SweepScene(Path(scene), sets), Path("a.png"), chosen, options=options)
+
+
 def make(
     *vary: str,
     scene: str = "s.yaml",
@@ -66,8 +75,7 @@ def make(
     **choice: Any,
 ) -> Sheet:
     """Makes the sweep a.png of a scene, in this process. Raises RenderError when there is no sheet."""
-    chosen = SweepOptions(vary, **({"frame": "end"} | choice))
-    folder = submit_sweep(SweepScene(Path(scene), sets), Path("a.png"), chosen, options=options)
+    folder = begin(*vary, scene=scene, sets=sets, options=options, **choice)
     states = run(folder, FakeExecutor(perform_here))
     sheet = sheet_of(folder)
     if sheet is None:

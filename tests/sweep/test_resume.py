@@ -16,10 +16,14 @@ from render import Options
 from render.dream.ascent import dream
 from render.errors import Interrupted, MissingError, RenderError, StorageError, UsageError
 from render.jobs import perform_sweep
-from render.jobs.folder import all_jobs
+from render.jobs.control import request
+from render.jobs.folder import Request, all_jobs
+from render.jobs.messages import Event, FailedEvent, Step
+from render.jobs.sweeps import sheet_of
 from render.sweep.files import SweepFiles
 from render.system.checksum import sha256
-from tests.sweep.sweeps import LATE, LATE_TOO, check_stills, make, pixels
+from tests.jobs.parts import FakeExecutor, run
+from tests.sweep.sweeps import LATE, LATE_TOO, begin, check_stills, make, perform_here, pixels
 
 pytestmark = pytest.mark.usefixtures("workspace")
 
@@ -189,6 +193,30 @@ def test_a_sheet_of_somebody_is_kept(workspace: Path) -> None:
 def test_a_path_that_no_sheet_can_have_is_an_error(target: str) -> None:
     with pytest.raises(RenderError):
         SweepFiles(Path(target))
+
+
+def test_cells_wait_for_the_one_that_dreams_their_first_frames_and_one_may_be_given_up() -> None:
+    folder = begin(LATE, "seed=3,4", frame="4")
+    started: list[tuple[str, list[str]]] = []
+
+    def perform(step: Step) -> list[Event]:
+        if step.task.cell is not None:
+            started.append((step.task.id, list(executor.running)))
+        if step.task.id == "1.4":
+            return [FailedEvent(status=3, message="not enough memory")]
+        return perform_here(step)
+
+    executor = FakeExecutor(perform, slots=3)
+    after = run(folder, executor)
+    assert started[:2] == [("1.1", ["1.1"]), ("1.3", ["1.1", "1.3"])]
+    assert [task for task, _ in started[2:]] == ["1.2", "1.4"]
+    assert (after["1"].state, after["1"].status) == ("DEAD", 3)
+    request(folder, Request(action="eat", tasks=("1.4",)))
+    request(folder, Request(action="retry"))
+    assert run(folder, executor)["1"].state == "SUCCEEDED"
+    sheet = sheet_of(folder)
+    assert sheet is not None
+    assert [cell["message"] for cell in sheet.cells] == [None, None, None, "not enough memory"]
 
 
 def test_a_sweep_that_is_running_is_not_begun_again() -> None:
