@@ -22,7 +22,7 @@ from tests.sweep.sweeps import perform_here
 
 LATE = "camera.rotate={0: 0.4, 12: 0.4, 14: 1},{0: 0.4, 12: 0.4, 14: 2},0.4"
 ARGUMENTS = ("sweep", "film.yaml", "--vary", LATE, "--vary", "seed=1,2", "--films", "--frame", "end")
-OPTIONS = ("--output", "a.png", "--json", "--precision", "float32", "--workers", "2")
+OPTIONS = ("--output", "a.png", "--json", "--precision", "float32")
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -63,7 +63,7 @@ def test_a_sweep_whose_workers_and_driver_are_killed_is_that_of_one_worker(
     workspace: Path, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RENDER_JOBS", str(workspace / "jobs"))
-    run = Run(workspace, *ARGUMENTS, *OPTIONS).wait_until(lambda: len(cells_in("RUNNING")) == 2)
+    run = Run(workspace, *ARGUMENTS, *OPTIONS, "--workers", "2").wait_until(lambda: len(cells_in("RUNNING")) == 2)
     states = the_job().states(the_job().job())
     pids = {state.pid for state in states.values() if state.state == "RUNNING"}
     psutil.Process(next(pid for pid in pids if pid is not None)).kill()
