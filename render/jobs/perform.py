@@ -15,6 +15,7 @@ import torch
 from render.analysis.join import join
 from render.errors import Interrupted, MissingError, RenderError, StorageError
 from render.film.folder import unfinished_film
+from render.jobs import perform_sweep
 from render.jobs.messages import DoneEvent, EndEvent, Event, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
 from render.jobs.model import Task
 from render.jobs.shots import group_shots
@@ -80,6 +81,8 @@ def scene_of(task: Task) -> Scene:
 
 
 def _perform(step: Step, report: Report) -> EndEvent:
+    if step.task.sweep is not None or step.task.cell is not None:
+        return perform_sweep.perform(step, report)
     scene = scene_of(step.task)
     match step.kind:
         case "join":
