@@ -163,8 +163,14 @@ def task_row(task: Task, state: TaskState, progress: Progress | None, *, shots: 
         remaining = "" if progress.eta_s is None else f"{progress.eta_s:.0f} s"
     elif state.state == "SUCCEEDED":
         frame = str(state.frames)
-    film = f"status {state.status}: {state.message.splitlines()[0]}" if state.message else shown_path(task.output)
+    film = reason(state) or shown_path(task.output)
     return task.id, escape(task.label), state.state, frame, rate, remaining, escape(film)
+
+
+def reason(state: TaskState) -> str:
+    """Returns `status 4: no room` for a task that failed: the first line of its message; else an empty text."""
+    first_line = state.message.partition("\n")[0]
+    return f"status {state.status}: {first_line}" if state.status else first_line
 
 
 def shown_path(path: str) -> str:

@@ -6,18 +6,30 @@ own working folders, and by their finished films.
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from render.errors import Interrupted
+from render.errors import Interrupted, RenderError
 from render.jobs import shots
 from render.jobs.executor import Executor, StepEvent, end_process, start_time
 from render.jobs.folder import JobFolder, Request
 from render.jobs.messages import DoneEvent, EndEvent, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
-from render.jobs.model import UNFINISHED, Job, Progress, State, Task, TaskState, shots_by_film
+from render.jobs.model import (
+    MAX_WITH_SHOTS,
+    UNFINISHED,
+    Job,
+    Progress,
+    State,
+    Task,
+    TaskState,
+    shots_by_film,
+    task_number,
+)
 from render.jobs.pace import Pace
-from render.jobs.results import film_files
+from render.jobs.results import film_files, is_there
 
 MAX_ATTEMPTS = 3
 """Workers that may end during a task, one after the other without a new frame; then it is DEAD."""
@@ -68,8 +80,8 @@ class Driver:
         self.folder, self.executor, self.observer = folder, executor, observer
         self._only = None if only is None else set(only)
         self.job = folder.job()
-        self._shots = shots_by_film(self.job)
         self.states = folder.states(self.job)
+        self._index()
         self._running: dict[str, _Running] = {}
         self._progress: dict[str, Progress] = {}
         self._next_progress = self._next_look = 0.0
@@ -92,6 +104,11 @@ class Driver:
         except KeyboardInterrupt:
             self._stop_all()
             raise Interrupted(f"stopped; {self._summary()}") from None
+        except BaseException:  # a disk that is full, or a reader of standard output that has ended
+            self.observer = Observer()
+            with contextlib.suppress(RenderError):
+                self._stop_all()
+            raise
         finally:
             self.folder.write_progress({})
         if self._is_pausing:
@@ -118,15 +135,25 @@ class Driver:
 
     def _advance(self) -> bool:
         """Starts what can be started; returns whether anything runs."""
-        if not self._is_pausing:
-            for task in self.job.tasks:
-                if not self.executor.free:
-                    break
-                if self.states[task.id].state == "WAITING" and self._is_listed(task):
-                    step = self._next_step(task)
-                    if step is not None:
-                        self._start(step)
+        while self._waiting and not self._is_pausing and self.executor.free:
+            task = self._tasks.get(heapq.heappop(self._waiting)[1])
+            if task is not None and self.states[task.id].state == "WAITING" and self._is_listed(task):
+                step = self._next_step(task)
+                if step is not None:
+                    self._start(step)
         return bool(self._running)
+
+    def _index(self) -> None:
+        """Indexes the tasks: by id, the shots of films, and those that may be started, in their order."""
+        self._tasks = {task.id: task for task in self.job.tasks}
+        self._shots = shots_by_film(self.job)
+        waiting = (task.id for task in self.job.tasks if self.states[task.id].state == "WAITING")
+        self._waiting = [(task_number(task_id), task_id) for task_id in waiting]
+        heapq.heapify(self._waiting)
+
+    def _consider(self, task_id: str) -> None:
+        """Looks at a task again: it waits now, or what it waits for has changed."""
+        heapq.heappush(self._waiting, (task_number(task_id), task_id))
 
     def _is_listed(self, task: Task) -> bool:
         return self._only is None or task.id in self._only or task.film in self._only
@@ -138,14 +165,18 @@ class Driver:
         parts = self._shots.get(task.id, [])
         if not parts:
             return Step(kind="split", task=task)
-        states = [self.states[part.id] for part in parts]
-        if any(state.state in UNFINISHED for state in states):
+        if any(self.states[part.id].state in UNFINISHED for part in parts):
             return None
-        failed = [(part, state) for part, state in zip(parts, states, strict=True) if state.state != "SUCCEEDED"]
+        states = {part.id: self.states[part.id] for part in parts}
+        failed = [(part, states[part.id]) for part in parts if states[part.id].state != "SUCCEEDED"]
         if failed:
-            self._fail(task, shots.failure(failed, len(parts)))
+            self._fail(task, shots.failure(failed, len(parts)), shots.given_up(failed))
             return None
-        return Step(kind="join", task=task, parts=tuple(part.output for part in parts))
+        gone = [part for part in parts if not is_there(part, states[part.id])]
+        for part in gone:
+            self.folder.log(part.id, f"{part.output} is missing, or another file; it is rendered again")
+            self._set(part, state="WAITING")
+        return None if gone else Step(kind="join", task=task, parts=tuple(part.output for part in parts))
 
     def _start(self, step: Step) -> None:
         task = step.task
@@ -187,8 +218,9 @@ class Driver:
         idle["last_frame"] = max(last_frame, state.last_frame)
         match event:
             case DoneEvent(shots=(_, *_)):
-                self._set(task, state="WAITING", **idle)
-                self._add_shots(task, event)
+                self._set(task, state=running.stopped_as or "WAITING", **idle)
+                if running.stopped_as is None:
+                    self._add_shots(task, event)
             case DoneEvent():
                 self.folder.log(task.id, f"{event.path}: {event.frames} frames in {seconds} s")
                 made = film_files(task, event.frames)
@@ -214,7 +246,8 @@ class Driver:
         self._set(task, state=stopped_as or "DEAD", status=event.status, message=event.message)
 
     def _add_shots(self, task: Task, event: DoneEvent) -> None:
-        parts = shots.shots_of(task, event, self.folder.parts(task.id))
+        others = len(self.job.tasks) - len(self._shots.get(task.id, []))
+        parts = shots.shots_of(task, event, self.folder.parts(task.id), at_most=MAX_WITH_SHOTS - others)
         self._change(self.job.with_shots(task.id, parts))
         self.folder.log(task.id, f"{len(parts)} tasks for {len(event.shots) - 1} shots")
 
@@ -226,8 +259,9 @@ class Driver:
 
     def _change(self, job: Job) -> None:
         self.folder.write_job(job)
-        self.job, self._shots = job, shots_by_film(job)
+        self.job = job
         self.states = {part.id: self.states.get(part.id, TaskState()) for part in job.tasks}
+        self._index()
         self.observer.job(self.job, self.states)
 
     def _set(self, task: Task, **values: object) -> None:
@@ -236,6 +270,10 @@ class Driver:
         if after != before:
             self.folder.write_state(task.id, after)
             self.states[task.id] = after
+            if after.state == "WAITING":
+                self._consider(task.id)
+            if task.film is not None and after.state not in UNFINISHED:
+                self._consider(task.film)
             if after.state != before.state:
                 self.observer.state(task, after)
 
@@ -270,6 +308,8 @@ class Driver:
             match request.action, self.states[task.id].state:
                 case "retry", "EATEN" if not named:
                     pass
+                case "retry", "RUNNING" if task.id in self._running:  # which may be about to stop
+                    self._running[task.id].stopped_as = None
                 case "retry", "DEAD" | "CANCELLED" | "EATEN":
                     self._set(task, state="WAITING", attempts=0, status=0, message="")
                     if self._only is not None:
