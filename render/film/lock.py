@@ -10,6 +10,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from render.errors import StorageError
 
+
 class InUseError(StorageError):
     """Another process has the folder open."""
 

@@ -165,14 +165,14 @@ class Driver:
         parts = self._shots.get(task.id, [])
         if not parts:
             return Step(kind="split", task=task)
-        if any(self.states[part.id].state in UNFINISHED for part in parts):
+        if any(self.states[part.id].state in UNFINISHED for part in reversed(parts)):  # the last ones begin last
             return None
         states = {part.id: self.states[part.id] for part in parts}
         failed = [(part, states[part.id]) for part in parts if states[part.id].state != "SUCCEEDED"]
         if failed:
             self._fail(task, shots.failure(failed, len(parts)), shots.given_up(failed))
             return None
-        gone = [part for part in parts if not is_there(part, states[part.id])]
+        gone = [part for part in parts if states[part.id].made and not is_there(part, states[part.id])]
         for part in gone:
             self.folder.log(part.id, f"{part.output} is missing, or another file; it is rendered again")
             self._set(part, state="WAITING")
@@ -243,7 +243,8 @@ class Driver:
 
     def _fail(self, task: Task, event: FailedEvent, stopped_as: State | None = None) -> None:
         self.folder.log(task.id, f"status {event.status}: {event.message}\n{event.detail}")
-        self._set(task, state=stopped_as or "DEAD", status=event.status, message=event.message)
+        status = event.status if stopped_as is None else 0
+        self._set(task, state=stopped_as or "DEAD", status=status, message=event.message)
 
     def _add_shots(self, task: Task, event: DoneEvent) -> None:
         others = len(self.job.tasks) - len(self._shots.get(task.id, []))
