@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from render.analysis.join import join
-from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError
+from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError, UsageError
 from render.film.assembly import is_intact
 from render.film.atomic import ExistsError
 from render.film.folder import unfinished_film
@@ -24,6 +24,7 @@ from render.jobs.model import Task
 from render.jobs.shots import group_shots
 from render.media import ffmpeg
 from render.pipeline import job
+from render.pipeline.embedded import is_film
 from render.pipeline.engine import open_engine
 from render.pipeline.job import Film
 from render.pipeline.load import load, load_text
@@ -83,11 +84,16 @@ def _folder(path: str) -> Iterator[None]:
 
 
 def scene_of(task: Task) -> Scene:
-    """Loads the scene of a task, with the task's output path. Raises as `load`."""
+    """Loads the scene of a task, with the task's output path.
+
+    Raises as `load`, UsageError for a scene file that was wrong when the job was made, and has changed since.
+    """
     name = "".join(letter if letter.isprintable() else "_" for letter in Path(task.output).name)
     overrides = [*task.overrides, ("--output", "output.path", json.dumps(name, ensure_ascii=False))]
     if task.text is None:
         scene = load(task.scene, overrides, scale=task.scale)
+        if not is_film(Path(task.scene)):  # and where its film is to be was not known
+            raise UsageError(f"{task.scene} was wrong when the job was made; the same `render batch` reads it again")
     else:
         scene = load_text(task.text, Path(task.scene), overrides, scale=task.scale)
     return scene.at(task.output)
