@@ -86,6 +86,7 @@ def batch(
     check_workers(job.workers)
     if job.only is not None and job.only not in ONLY:
         raise UsageError(f"--only is 'failed', not {quote(job.only)}{did_you_mean(job.only, ONLY)}")
+    from render.cli.progress import progress_bar
     from render.jobs.batch_list import entries_of
     from render.jobs.folder import Request
     from render.jobs.submit import Entry, job_name, make_tasks, open_job, submit
@@ -100,7 +101,8 @@ def batch(
         is_split=job.split_shots,
     )
     entries = entries_of(scenes, common)
-    made = make_tasks(entries)
+    with progress_bar("scene", quiet=display.quiet or display.as_json) as on_checked:
+        made = make_tasks(entries, on_checked=on_checked)
     folder = open_job(job_name(entries) if job.name is None else job.name)
     only: list[str] | None = None
     with folder.locked():

@@ -7,20 +7,25 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from render.analysis.join import join
-from render.errors import Interrupted, MissingError, RenderError, StorageError
+from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError, UsageError
+from render.film.assembly import is_intact
+from render.film.atomic import ExistsError
 from render.film.folder import unfinished_film
+from render.film.lock import InUseError
 from render.jobs import perform_sweep
 from render.jobs.messages import DoneEvent, EndEvent, Event, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
 from render.jobs.model import Task
 from render.jobs.shots import group_shots
 from render.media import ffmpeg
 from render.pipeline import job
+from render.pipeline.embedded import is_film
 from render.pipeline.engine import open_engine
 from render.pipeline.job import Film
 from render.pipeline.load import load, load_text
@@ -29,12 +34,20 @@ from render.pipeline.preflight import check_space, preflight
 from render.pipeline.scene import Scene
 from render.pipeline.segments import Callbacks, FrameProgress
 from render.system.memory import is_out_of_memory
+from render.text import escape_lines
 
 REPORT_INTERVAL = 0.1
 """Seconds between the events of frames; the first frame and the last have one in any case."""
+IN_USE_SECONDS = 4.0
+"""In which a worker of a driver that has died leaves the film that it was making."""
+IN_USE_INTERVAL = 0.2
 Report = Callable[[Event], None]
 _threads = torch.get_num_threads()
 """Threads of a new process; a film that was begun with another number leaves that behind."""
+
+
+class _DamagedPart(StorageError):
+    """A finished shot is not what was written; it was removed, to be rendered again."""
 
 
 def perform(step: Step, report: Report) -> EndEvent:
@@ -45,16 +58,16 @@ def perform(step: Step, report: Report) -> EndEvent:
             return _perform(step, report)
     except (KeyboardInterrupt, Interrupted):
         return StoppedEvent()
-    except ffmpeg.KilledError as error:
-        return FailedEvent(status=error.status, message=str(error), may_pass=True)
+    except (ffmpeg.KilledError, _DamagedPart) as error:
+        return FailedEvent(status=error.status, message=escape_lines(str(error)), may_pass=True)
     except RenderError as error:
-        return FailedEvent(status=error.status, message=str(error))
+        return FailedEvent(status=error.status, message=escape_lines(str(error)))
     except Exception as error:
         if is_out_of_memory(error):
             message = "not enough memory; a smaller scale renders a smaller film"
             return FailedEvent(status=MissingError.status, message=message)
-        message = f"{type(error).__name__}: {error}"
-        return FailedEvent(status=RenderError.status, message=message, detail=traceback.format_exc())
+        message = escape_lines(f"{type(error).__name__}: {error}")
+        return FailedEvent(status=RenderError.status, message=message, detail=escape_lines(traceback.format_exc()))
 
 
 @contextlib.contextmanager
@@ -72,12 +85,19 @@ def _folder(path: str) -> Iterator[None]:
 
 
 def scene_of(task: Task) -> Scene:
-    """Loads the scene of a task, with the task's output path. Raises as `load`."""
-    output = ("--output", "output.path", json.dumps(task.output, ensure_ascii=False))
-    overrides = [*task.overrides, output]
+    """Loads the scene of a task, with the task's output path.
+
+    Raises as `load`, UsageError for a scene file that was wrong when the job was made, and has changed since.
+    """
+    name = "".join(letter if letter.isprintable() else "_" for letter in Path(task.output).name)
+    overrides = [*task.overrides, ("--output", "output.path", json.dumps(name, ensure_ascii=False))]
     if task.text is None:
-        return load(task.scene, overrides, scale=task.scale)
-    return load_text(task.text, Path(task.scene), overrides, scale=task.scale)
+        scene = load(task.scene, overrides, scale=task.scale)
+        if not is_film(Path(task.scene)):  # and where its film is to be was not known
+            raise UsageError(f"{task.scene} was wrong when the job was made; the same `render batch` reads it again")
+    else:
+        scene = load_text(task.text, Path(task.scene), overrides, scale=task.scale)
+    return scene.at(task.output)
 
 
 def _perform(step: Step, report: Report) -> EndEvent:
@@ -89,17 +109,48 @@ def _perform(step: Step, report: Report) -> EndEvent:
             target, overwrite = Path(step.task.output), step.task.overwrite
             if target.exists() and not overwrite:  # it may be the film, of a driver that died before it noted it
                 return _render(scene, step.task, report)
-            return _done(join([Path(part) for part in step.parts], target, overwrite=overwrite, scene=scene))
+            return _done(_join(scene, [Path(part) for part in step.parts], target, overwrite=overwrite))
         case "split":
             return _split(scene, step.task, report)
     return _render(scene, step.task, report)
 
 
 def _render(scene: Scene, task: Task, report: Report) -> DoneEvent:
+    """Renders a film, or finds that it is finished; `overwrite` replaces others, and does not make it again."""
     for problem in scene.warnings if task.film is None else ():
-        report(WarningEvent(message=str(problem)))
-    callbacks = Callbacks(on_frame=_Throttle(report), on_warning=lambda message: report(WarningEvent(message=message)))
-    return _done(job.render(scene, _options(task), callbacks))
+        _warn(report, str(problem))
+    callbacks = Callbacks(on_frame=_Throttle(report), on_warning=lambda message: _warn(report, message))
+    options = _options(task)
+    until = time.monotonic() + IN_USE_SECONDS
+    while True:
+        try:
+            if task.overwrite:
+                with contextlib.suppress(ExistsError):
+                    return _done(job.render(scene, replace(options, overwrite=False), callbacks))
+            return _done(job.render(scene, options, callbacks))
+        except InUseError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(IN_USE_INTERVAL)
+
+
+def _join(scene: Scene, parts: Sequence[Path], target: Path, *, overwrite: bool) -> Film:
+    """Joins shots. Raises as `join`; _DamagedPart when a shot is damaged, after it was removed."""
+    try:
+        return join(parts, target, overwrite=overwrite, scene=scene)
+    except (DiskFullError, ffmpeg.KilledError):
+        raise
+    except StorageError as error:
+        damaged = [part for part in parts if part.exists() and not is_intact(part)]
+        for part in damaged:
+            part.unlink()
+        if damaged:
+            raise _DamagedPart(f"{damaged[0]} is damaged") from error
+        raise
+
+
+def _warn(report: Report, message: str) -> None:
+    report(WarningEvent(message=escape_lines(message)))
 
 
 def _split(scene: Scene, task: Task, report: Report) -> DoneEvent:
@@ -111,9 +162,9 @@ def _split(scene: Scene, task: Task, report: Report) -> DoneEvent:
     if begun or len(shots) == 1 or planned.format.is_pictures:
         return _render(scene, task, report)
     preflight(planned)
-    check_space(planned, warn=lambda message: report(WarningEvent(message=message)))
+    check_space(planned, warn=lambda message: _warn(report, message))
     for problem in scene.warnings:
-        report(WarningEvent(message=str(problem)))
+        _warn(report, str(problem))
     starts = group_shots(shots, scene.length, at_least=scene.output.segment_frames)
     return DoneEvent(shots=(*starts, scene.length), machine=open_engine(planned).describe())
 
