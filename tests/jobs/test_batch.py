@@ -16,6 +16,8 @@ from render import Callbacks, load, render
 from render.jobs.folder import JobFolder, find
 from render.system.checksum import sha256
 from tests.jobs.parts import FRAMES, SCENE, begin, states, wait_until
+from tests.production.forked_workers import fork_workers
+from tests.production.processes import Run, run_render
 
 MAX_STOP_SECONDS = 5.0
 """In which all workers of a stopped job have ended: two, and what a machine with other work takes."""
@@ -69,10 +71,9 @@ def test_a_batch_renders_all_but_what_is_wrong_and_the_same_command_does_nothing
     assert last["message"].startswith("1 of 3 tasks failed; --retry, or `render jobs retry a-")
     assert sha256(workspace / "a.mp4") == serial["plain"]
     before = (workspace / "b.mp4").stat()
-    again = begin("batch", "*.yaml")
-    out, err = again.communicate()
-    assert (again.returncode, out) == (2, "")
-    assert "c.yaml: status 2: c.yaml:1:1: " in err
+    again = run_render(workspace, "batch", "*.yaml")
+    assert (again.status, again.out) == (2, "")
+    assert "c.yaml: status 2: c.yaml:1:1: " in again.err
     assert (workspace / "b.mp4").stat() == before
     assert not list(workspace.glob("*.parts"))
 
@@ -81,42 +82,40 @@ def test_killed_workers_are_replaced_a_killed_driver_leaves_none_and_the_film_is
     workspace: Path, serial: dict[str, str]
 ) -> None:
     command = ("batch", "a.yaml", *SLOW, "--name", "job", "--json")
-    batch = begin(*command)
+    batch = Run(workspace, *command, preexec=fork_workers)
     folder = job_of("job")
     wait_until((workspace / "a.mp4.parts/00000.json").exists)
     (first,) = workers(folder)
     first.kill()
     wait_until((workspace / "a.mp4.parts/00001.json").exists)
     (second,) = workers(folder)
-    batch.kill()
-    out, err = batch.communicate()
-    assert not err
-    frames = [json.loads(line)["frame"] for line in out.splitlines() if line.startswith('{"event": "frame"')]
+    killed = batch.kill()
+    assert not killed.err
+    frames = [json.loads(line)["frame"] for line in killed.out.splitlines() if line.startswith('{"event": "frame"')]
     assert frames.count(0) == 1  # what was finished is not made again
     assert "its worker process was killed by signal 9 (SIGKILL)" in folder.log_path("1").read_text()
     assert second != first
     assert states(folder) == {"1": "RUNNING"}
-    again = begin(*command)
-    out, err = again.communicate()
-    assert (again.returncode, err) == (0, "")
+    again = run_render(workspace, *command, preexec=fork_workers)
+    assert (again.status, again.err) == (0, "")
     assert not second.is_running()
-    assert min(each["frame"] for each in events(out) if each["event"] == "frame") >= 8
+    assert min(each["frame"] for each in again.events if each["event"] == "frame") >= 8
     assert sha256(workspace / "a.mp4") == serial["slow"]
 
 
 def test_ctrl_c_stops_within_two_seconds_and_render_alone_goes_on(workspace: Path, serial: dict[str, str]) -> None:
-    batch = begin("batch", "a.yaml", "b.yaml", *SLOW, "--name", "job")
+    batch = Run(workspace, "batch", "a.yaml", "b.yaml", *SLOW, "--name", "job", preexec=fork_workers)
     folder = job_of("job")
     wait_until((workspace / "a.mp4.parts/00000.json").exists)
     (worker,) = workers(folder)
     start = time.monotonic()
     batch.send_signal(signal.SIGINT)
-    out, err = batch.communicate()
+    stopped = batch.wait()
     assert time.monotonic() - start < MAX_STOP_SECONDS
-    assert batch.returncode == 130
+    assert stopped.status == 130
     assert not worker.is_running()
-    assert not out
-    assert err.endswith(
+    assert not stopped.out
+    assert stopped.err.endswith(
         "render: stopped; 0 of 2 tasks have succeeded; the same command, or `render jobs resume job`, goes on\n"
     )
     assert states(folder) == {"1": "WAITING", "2": "WAITING"}

@@ -17,6 +17,7 @@ from render.sweep.model import SweepOptions
 from render.system.checksum import sha256
 from tests.jobs import parts
 from tests.production.films import SCENE
+from tests.production.forked_workers import fork_workers
 from tests.production.processes import Run, run_render, running_processes
 from tests.sweep.sweeps import perform_here
 
@@ -63,13 +64,14 @@ def test_a_sweep_whose_workers_and_driver_are_killed_is_that_of_one_worker(
     workspace: Path, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RENDER_JOBS", str(workspace / "jobs"))
-    run = Run(workspace, *ARGUMENTS, *OPTIONS, "--workers", "2").wait_until(lambda: len(cells_in("RUNNING")) == 2)
+    run = Run(workspace, *ARGUMENTS, *OPTIONS, "--workers", "2", preexec=fork_workers)
+    run.wait_until(lambda: len(cells_in("RUNNING")) == 2)
     states = the_job().states(the_job().job())
     pids = {state.pid for state in states.values() if state.state == "RUNNING"}
     psutil.Process(next(pid for pid in pids if pid is not None)).kill()
     run.wait_until(lambda: len(cells_in("SUCCEEDED")) > 1).kill()
     assert not (workspace / "a.png").exists()
-    result = run_render(workspace, *ARGUMENTS, *OPTIONS)
+    result = run_render(workspace, *ARGUMENTS, *OPTIONS, preexec=fork_workers)
     assert result.status == 0, result.err
     assert not running_processes(workspace)
     assert result.events[-1]["frames"] < 2 * (13 + 3 * 7)
