@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -39,11 +41,31 @@ output: {crf: 8}
 """
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip of two shots, c.mp4, and the films of CLIP and ZOOM, clip.mp4 and zoom.mp4."""
+    folder = tmp_path_factory.mktemp("made")
+    write_clip(folder / "c.mp4", np.concatenate([panned("coffee", 8), panned("astronaut", 8)]), *LOSSLESS)
+    with contextlib.chdir(folder):
+        film(CLIP, ("output.path", "clip.mp4"))
+        film(ZOOM, ("output.path", "zoom.mp4"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def followed(made: Path) -> tuple[Metrics, Metrics]:
+    """The metrics of the film of CLIP, and of the clip."""
+    metrics, source = measure(made / "clip.mp4", made / "c.mp4", quiet=True)
+    assert source is not None
+    return metrics, source
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a clip of two shots."""
+def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the clip and the films."""
     monkeypatch.chdir(tmp_path)
-    write_clip(tmp_path / "c.mp4", np.concatenate([panned("coffee", 8), panned("astronaut", 8)]), *LOSSLESS)
+    for path in made.glob("*.mp4"):
+        shutil.copy(path, tmp_path)
     return tmp_path
 
 
@@ -94,26 +116,25 @@ def test_a_zoom_is_measured_along_its_own_camera(here: Path) -> None:
     assert len(plain.e_warp) == 5
     assert set(plain.far) == {2, 4}
     assert mean(plain.e_warp) < 2e-4
-    dreamed, _ = measure(film(ZOOM, ("output.path", "dreamed.mp4")), quiet=True)
+    dreamed, _ = measure(here / "zoom.mp4", quiet=True)
     assert mean(dreamed.e_warp) > 2 * mean(plain.e_warp)
     assert dreamed.objective[-1] > dreamed.objective[0]
 
 
-def test_following_is_steadier_than_dreaming_each_frame_alone(here: Path) -> None:
-    followed, source = measure(film(CLIP, ("output.path", "a.mp4")), here / "c.mp4", quiet=True)
+def test_following_is_steadier_than_dreaming_each_frame_alone(here: Path, followed: tuple[Metrics, Metrics]) -> None:
+    following, source = followed
     alone, _ = measure(film(CLIP, ("output.path", "b.mp4"), ("follow.persistence", "0")), here / "c.mp4", quiet=True)
-    assert source is not None
-    assert len(followed.e_warp) == 14  # none across the cut
-    assert mean(source.e_warp) < mean(followed.e_warp) < mean(alone.e_warp)
-    assert mean(followed.objective) > mean(source.objective)
-    assert set(followed.far) == {2, 4}
-    assert len(followed.far[2]) == 2
+    assert len(following.e_warp) == 14  # none across the cut
+    assert mean(source.e_warp) < mean(following.e_warp) < mean(alone.e_warp)
+    assert mean(following.objective) > mean(source.objective)
+    assert set(following.far) == {2, 4}
+    assert len(following.far[2]) == 2
 
 
-@pytest.mark.parametrize(("text", "source"), [(ZOOM, None), (CLIP, "c.mp4")])
-def test_a_film_with_cadence_is_steadier(text: str, source: str | None, here: Path) -> None:
+@pytest.mark.parametrize(("text", "name", "source"), [(ZOOM, "zoom.mp4", None), (CLIP, "clip.mp4", "c.mp4")])
+def test_a_film_with_cadence_is_steadier(text: str, name: str, source: str | None, here: Path) -> None:
     clip = None if source is None else here / source
-    plain, _ = measure(film(text, ("output.path", "a.mp4")), clip, quiet=True)
+    plain, _ = measure(here / name, clip, quiet=True)
     between, _ = measure(film(text, ("output.path", "b.mp4"), ("dream.cadence", "3")), clip, quiet=True)
     assert len(between.e_warp) == len(plain.e_warp)
     assert mean(between.e_warp) < mean(plain.e_warp)
@@ -150,22 +171,19 @@ def test_a_tour_is_measured_by_the_objective_of_each_frame(here: Path) -> None:
 
 
 def test_films_of_unknown_motion_are_errors(here: Path) -> None:
-    made_film = film(CLIP, ("output.path", "a.mp4"))
-    with pytest.raises(UsageError, match=r"a\.mp4 follows a clip, whose motion is the film's; --source names it"):
-        measure(made_film, quiet=True)
+    with pytest.raises(UsageError, match=r"clip\.mp4 follows a clip, whose motion is the film's; --source names it"):
+        measure(here / "clip.mp4", quiet=True)
     with pytest.raises(UsageError, match=r"c\.mp4 embeds no scene, its motion is not known; --source names"):
         measure(here / "c.mp4", quiet=True)
     with pytest.raises(StorageError, match="cannot read the clip"):
-        measure(made_film, here / "gone.mp4", quiet=True)
+        measure(here / "clip.mp4", here / "gone.mp4", quiet=True)
 
 
 def test_the_command_prints_a_table_or_json(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film(CLIP, ("output.path", "a.mp4"))
-
     def printed(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["render", "score", "a.mp4", "--source", "c.mp4", *arguments])
+        monkeypatch.setattr(sys, "argv", ["render", "score", "clip.mp4", "--source", "c.mp4", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 0
