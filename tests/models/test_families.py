@@ -54,18 +54,14 @@ def test_a_step_raises_the_objective_of_a_shallow_and_of_a_deep_layer(name: str)
     network, exact = (Network(name, model, sha256="", dtype=dtype) for dtype in (torch.float32, torch.float64))
     blocks = layer_map(name).blocks
     settings = AscentSettings(octave_scale=1.4, steps=(1,), step_size=0.002, conditioner=gradients.raw())
-    objectives = {block: layer(block) for block in (blocks[min(1, len(blocks) - 1)], blocks[-1])}
-    pictures = [photo]
-    for objective in objectives.values():
+    for block in (blocks[min(1, len(blocks) - 1)], blocks[-1]):
+        objective = layer(block)
         dreamed = dream(photo, TiledNetwork(network), objective=objective, settings=settings, seed=(0, 0))
         assert 0.0005 < (dreamed - photo).abs().mean() <= 0.00201
-        pictures.append(dreamed)
-    with torch.no_grad():
-        activations = exact.activations(torch.cat(pictures).double(), objectives)
-    for number, (block, objective) in enumerate(objectives.items(), 1):
-        before, after = (
-            objective({block: activations[block][index : index + 1]}, Transform((96, 112))) for index in (0, number)
-        )
+        with torch.no_grad():
+            before, after = (
+                objective(exact.activations(each.double(), [block]), Transform((96, 112))) for each in (photo, dreamed)
+            )
         assert after > before > 0, block
 
 
