@@ -16,18 +16,22 @@ LOCK_TIMEOUT, LOCK_INTERVAL = 0.2, 0.01
 """Seconds until a locked folder is an error, and between attempts; who deletes the folder releases it soon."""
 
 
+class InUseError(StorageError):
+    """Another process has the folder open."""
+
+
 def lock_folder(folder: Path) -> BaseFileLock:
     """Locks a folder against other processes, until the returned lock is released or the process ends.
 
     Raises FileNotFoundError or FileExistsError when another process deletes the folder meanwhile: the latter when
-    filelock, which creates a missing folder, finds that it exists and then that it does not. Raises StorageError when
-    it is in use, with the id of the process that has it open, or cannot be written.
+    filelock, which creates a missing folder, finds that it exists and then that it does not. Raises InUseError when it
+    is in use, with the id of the process that has it open, StorageError when it cannot be written.
     """
     lock = FileLock(folder / LOCK, thread_local=False, on_acquired=_write_process_id)
     try:
         lock.acquire(timeout=LOCK_TIMEOUT, poll_interval=LOCK_INTERVAL)
     except Timeout:
-        raise StorageError(f"{folder} is in use by another render, process {_process_id(folder)}") from None
+        raise InUseError(f"{folder} is in use by another render, process {_process_id(folder)}") from None
     except (FileNotFoundError, FileExistsError):
         raise
     except OSError as error:

@@ -117,15 +117,17 @@ class Driver:
                 self._set(task, state="WAITING", pid=None, started=None)
 
     def _advance(self) -> bool:
-        """Starts what can be started; returns whether anything runs."""
-        if not self._is_pausing:
-            for task in self.job.tasks:
-                if not self.executor.free:
-                    break
-                if self.states[task.id].state == "WAITING" and self._is_listed(task):
-                    step = self._next_step(task)
-                    if step is not None:
-                        self._start(step)
+        """Starts what can be started; returns whether anything runs, or waits for a worker."""
+        if self._is_pausing:
+            return bool(self._running)
+        waiting = [task for task in self.job.tasks if self.states[task.id].state == "WAITING" and self._is_listed(task)]
+        self.executor.expect(len(self._running) + len(waiting))
+        for task in waiting:
+            if not self.executor.free:
+                return True
+            step = self._next_step(task)
+            if step is not None:
+                self._start(step)
         return bool(self._running)
 
     def _is_listed(self, task: Task) -> bool:

@@ -48,7 +48,7 @@ class Task(Record):
     `folder` is the current folder of the render, to which the paths of overrides are relative. `output` is the absolute
     path of the film. `frames` (first, one after the last) renders only these. `machine` is how the film is to be made
     (see `Options.machine`). A film that `is_split` is rendered as shots; `film` is the id of the film that a shot is
-    part of.
+    part of. `files` are the absolute paths of the files that the scene names, by key (`source.video`).
     """
 
     id: str = Field(pattern=TASK_ID)
@@ -67,6 +67,7 @@ class Task(Record):
     is_split: bool = False
     film: Annotated[str, Field(pattern=TASK_ID)] | None = None
     machine: dict[str, Any] | None = None
+    files: dict[str, str] = Field(default_factory=dict)
     resources: Resources = Resources()
 
 

@@ -7,14 +7,17 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from render.analysis.join import join
-from render.errors import Interrupted, MissingError, RenderError, StorageError
+from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError
+from render.film.checkpoint import OtherMachineError, diff_json
 from render.film.folder import unfinished_film
+from render.film.lock import InUseError
 from render.jobs.messages import DoneEvent, EndEvent, Event, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
 from render.jobs.model import Task
 from render.jobs.shots import group_shots
@@ -22,8 +25,8 @@ from render.media import ffmpeg
 from render.pipeline import job
 from render.pipeline.engine import open_engine
 from render.pipeline.job import Film
-from render.pipeline.load import load, load_text
-from render.pipeline.plan import Options, plan
+from render.pipeline.load import NOWHERE_ELSE, load, load_text
+from render.pipeline.plan import Options, Plan, plan
 from render.pipeline.preflight import check_space, preflight
 from render.pipeline.scene import Scene
 from render.pipeline.segments import Callbacks, FrameProgress
@@ -31,7 +34,12 @@ from render.system.memory import is_out_of_memory
 
 REPORT_INTERVAL = 0.1
 """Seconds between the events of frames; the first frame and the last have one in any case."""
+IN_USE_SECONDS, IN_USE_INTERVAL = 15.0, 0.5
+"""In which a film that another process has open is released, and between attempts: a worker of a cluster whose driver
+has died ends within 12 s."""
 Report = Callable[[Event], None]
+DECISIONS = ("precision", "tile")
+"""What of a machine's description was decided for a film, and is taken over from it."""
 _threads = torch.get_num_threads()
 """Threads of a new process; a film that was begun with another number leaves that behind."""
 
@@ -41,17 +49,18 @@ def perform(step: Step, report: Report) -> EndEvent:
     try:
         torch.set_num_threads(_threads)
         with _folder(step.task.folder):
-            return _perform(step, report)
+            return _patiently(step, report)
     except (KeyboardInterrupt, Interrupted):
         return StoppedEvent()
     except ffmpeg.KilledError as error:
         return FailedEvent(status=error.status, message=str(error), may_pass=True)
     except RenderError as error:
-        return FailedEvent(status=error.status, message=str(error))
+        is_refused = isinstance(error, MissingError | DiskFullError | OtherMachineError)
+        return FailedEvent(status=error.status, message=str(error), is_refused=is_refused)
     except Exception as error:
         if is_out_of_memory(error):
             message = "not enough memory; a smaller scale renders a smaller film"
-            return FailedEvent(status=MissingError.status, message=message)
+            return FailedEvent(status=MissingError.status, message=message, is_refused=True)
         message = f"{type(error).__name__}: {error}"
         return FailedEvent(status=RenderError.status, message=message, detail=traceback.format_exc())
 
@@ -70,17 +79,29 @@ def _folder(path: str) -> Iterator[None]:
         os.chdir(before)
 
 
-def scene_of(task: Task) -> Scene:
-    """Loads the scene of a task, with the task's output path. Raises as `load`."""
+def scene_of(task: Task, files: Mapping[str, str] = NOWHERE_ELSE) -> Scene:
+    """Loads the scene of a task, with the task's output path, and `files` as of `load`. Raises as `load`."""
     output = ("--output", "output.path", json.dumps(task.output, ensure_ascii=False))
     overrides = [*task.overrides, output]
     if task.text is None:
-        return load(task.scene, overrides, scale=task.scale)
-    return load_text(task.text, Path(task.scene), overrides, scale=task.scale)
+        return load(task.scene, overrides, scale=task.scale, files=files)
+    return load_text(task.text, Path(task.scene), overrides, scale=task.scale, files=files)
+
+
+def _patiently(step: Step, report: Report) -> EndEvent:
+    """Performs a step; waits while a worker that counts as ended may still have the film open."""
+    until = time.monotonic() + IN_USE_SECONDS
+    while True:
+        try:
+            return _perform(step, report)
+        except InUseError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(IN_USE_INTERVAL)
 
 
 def _perform(step: Step, report: Report) -> EndEvent:
-    scene = scene_of(step.task)
+    scene = scene_of(step.task, step.files)
     match step.kind:
         case "join":
             target, overwrite = Path(step.task.output), step.task.overwrite
@@ -96,7 +117,20 @@ def _render(scene: Scene, task: Task, report: Report) -> DoneEvent:
     for problem in scene.warnings if task.film is None else ():
         report(WarningEvent(message=str(problem)))
     callbacks = Callbacks(on_frame=_Throttle(report), on_warning=lambda message: report(WarningEvent(message=message)))
-    return _done(job.render(scene, _options(task), callbacks))
+    planned = plan(scene, _options(task))
+    _require_machine(planned, task.machine)
+    return _done(job.run(planned, callbacks))
+
+
+def _require_machine(planned: Plan, machine: Mapping[str, Any] | None) -> None:
+    """Raises OtherMachineError when this machine makes other bytes than the one whose decisions are given."""
+    if machine is None:
+        return
+    here = {key: value for key, value in planned.device.describe().items() if key not in DECISIONS}
+    there = {key: value for key, value in machine.items() if key not in DECISIONS}
+    if here != there:
+        changes = "; ".join(diff_json(there, here, name="machine"))
+        raise OtherMachineError(f"this machine would make other bytes than the film's other shots: {changes}")
 
 
 def _split(scene: Scene, task: Task, report: Report) -> DoneEvent:

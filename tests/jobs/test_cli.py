@@ -25,7 +25,7 @@ def call(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         def __init__(self, workers: int, logs: Path) -> None:
             super().__init__(slots=workers)
 
-    monkeypatch.setattr("render.jobs.run.LocalExecutor", Executor)
+    monkeypatch.setattr("render.jobs.placement.LocalExecutor", Executor)
 
     def run_program(*arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["render", *arguments])
