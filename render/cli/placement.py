@@ -13,7 +13,7 @@ from render.errors import UsageError
 if TYPE_CHECKING:
     from render.jobs.placement import Placement
 
-PLACEMENT = "Cluster options"
+PLACEMENT = "Worker options"
 """Heading of the options in a command's help."""
 
 

@@ -117,15 +117,14 @@ def _render(scene: Scene, task: Task, report: Report) -> DoneEvent:
     for problem in scene.warnings if task.film is None else ():
         report(WarningEvent(message=str(problem)))
     callbacks = Callbacks(on_frame=_Throttle(report), on_warning=lambda message: report(WarningEvent(message=message)))
-    planned = plan(scene, _options(task))
-    _require_machine(planned, task.machine)
-    return _done(job.run(planned, callbacks))
+    options = _options(task)
+    if task.machine is not None:
+        _require_machine(plan(scene, options), task.machine)
+    return _done(job.render(scene, options, callbacks))
 
 
-def _require_machine(planned: Plan, machine: Mapping[str, Any] | None) -> None:
+def _require_machine(planned: Plan, machine: Mapping[str, Any]) -> None:
     """Raises OtherMachineError when this machine makes other bytes than the one whose decisions are given."""
-    if machine is None:
-        return
     here = {key: value for key, value in planned.device.describe().items() if key not in DECISIONS}
     there = {key: value for key, value in machine.items() if key not in DECISIONS}
     if here != there:
