@@ -71,7 +71,7 @@ class Slot:
     def stop(self) -> None:
         """Stops the current step."""
         if self._stop_at is None:
-            self._stop_at = time.monotonic() + STOP_SECONDS
+            self._stop_at = time.monotonic() + STOP_SECONDS + CALL_SECONDS  # it has ended its process by then
             with contextlib.suppress(Exception):
                 self._actor.stop.remote(self.task)
 

@@ -40,8 +40,8 @@ def on(nodes: Nodes) -> tuple[str, str]:
 
 def serial(scene: str, *settings: tuple[str, str, str]) -> str:
     """The checksum of the film that this process renders alone."""
-    path = Path(scene).with_name(f"serial{'.png' if scene == 'still.yaml' else '.mp4'}")
-    output = ("--output", "output.path", str(path))
+    path = f"serial-{Path(scene).stem}{'.png' if scene == 'still.yaml' else '.mp4'}"
+    output = ("--output", "output.path", path)
     return sha256(render(load(scene, [*settings, output]), Options(precision="float32")).path)
 
 
@@ -78,7 +78,9 @@ def test_nodes_and_workers_that_are_killed_cost_no_finished_segment(workspace: P
     names = ("a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml")
     for seed, name in enumerate(names):
         (workspace / name).write_text((workspace / "a.yaml").read_text().replace("seed: 0", f"seed: {seed}"))
-    batch = begin("batch", *names, *SLOW, "--precision", "float32", "--name", "job", "--json", *on(nodes))
+    slow = ("--set", "dream.steps", "60")
+    command = ("batch", *names, "--set", "dream.steps=60", "--precision", "float32", "--name", "job", "--json")
+    batch = begin(*command, *on(nodes))
     folder = job_of("job")
     wait_until(lambda: len(list(workspace.glob("*.parts/00000.json"))) == len(names))
     segments = {path: path.stat().st_ino for path in workspace.glob("*.parts/*.json") if path.name != "film.json"}
@@ -93,7 +95,6 @@ def test_nodes_and_workers_that_are_killed_cost_no_finished_segment(workspace: P
     assert log.count("it is tried again") >= 3
     assert "its worker process was killed by signal 9 (SIGKILL)" in log
     assert log.count("has failed: ") >= 2
-    slow = ("--set", "dream.steps", "8")
     assert [sha256(workspace / f"{Path(name).stem}.mp4") for name in names[:2]] == [
         serial(name, slow) for name in names[:2]
     ]
