@@ -23,7 +23,8 @@ import typer.main
 from render import load
 from render.cli.main import app
 from render.media import ffmpeg
-from render.sweep.cells import SweepOptions, SweepScene, find_cells
+from render.sweep.cells import SweepScene, find_cells
+from render.sweep.model import SweepOptions
 from tests.media.clips import write_clip
 
 ROOT = Path(__file__).parents[1]
@@ -155,7 +156,7 @@ def check_arguments(arguments: list[str]) -> None:
         settings += [f"output.path={value}" for option, value in options if option == "--output"]
         assert load(scene, overrides(scene, settings)).length >= 1
         if arguments[0] == "sweep":
-            vary = [value for option, value in options if option == "--vary"]
+            vary = tuple(value for option, value in options if option == "--vary")
             find_cells(SweepScene(scene), SweepOptions(vary, random=16 if "--random" in arguments else None))
 
 

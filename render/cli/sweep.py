@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from render.cli.batch import Detach, detach, run
 from render.cli.options import (
     OUTPUT,
     DeviceOptions,
@@ -17,16 +18,12 @@ from render.cli.options import (
     SceneOptions,
     require_scene,
 )
-from render.cli.output import plural, print_json_line, print_line, print_message
-from render.cli.signals import interruptible
-from render.errors import RenderError
+from render.cli.output import plural, print_json_line, print_line
+from render.cli.placement import PlacementOptions
 from render.text import escape, escape_lines
 
 if TYPE_CHECKING:
-    from render.pipeline.plan import Options
-    from render.sweep.cells import Grid, SweepOptions, SweepScene
-    from render.sweep.index import CellResult
-    from render.sweep.sweep import Sweep
+    from render.jobs.folder import JobFolder
 
 CELLS = "Cell options"
 """Heading of options in the help of `sweep`."""
@@ -61,8 +58,8 @@ class VaryOptions:
 
 
 @dataclass(frozen=True)
-class SheetOptions:
-    """The sheet, and where it is written."""
+class SheetOptions(VaryOptions):
+    """What is varied, and the sheet of it."""
 
     output: Annotated[
         Path | None,
@@ -89,12 +86,19 @@ class SheetOptions:
     overwrite: Overwrite = False
 
 
+@dataclass(frozen=True)
+class CellJobOptions(PlacementOptions):
+    """Where the cells are made."""
+
+    detach: Detach = False
+
+
 def sweep(
     scene: SceneFile,
-    cells: VaryOptions,
+    sheet: SheetOptions,
     settings: SceneOptions,
     *,
-    sheet: SheetOptions,
+    job: CellJobOptions,
     device: DeviceOptions,
     display: DisplayOptions,
 ) -> None:
@@ -104,76 +108,53 @@ def sweep(
       render sweep zoom.yaml --vary dream.step_size=0.005,0.01 --vary seed=1:4
     """
     require_scene(scene)
+    placement = job.chosen()
+    from render.jobs.sweeps import submit_sweep
     from render.pipeline.plan import Options
-    from render.sweep.cells import SweepOptions, SweepScene
+    from render.sweep.cells import SweepScene
+    from render.sweep.model import SweepOptions
 
     choice = SweepOptions(
-        cells.vary,
-        frame=cells.frame,
-        films=cells.films,
-        random=cells.random,
-        random_seed=cells.random_seed,
+        tuple(sheet.vary),
+        frame=sheet.frame,
+        films=sheet.films,
+        random=sheet.random,
+        random_seed=sheet.random_seed,
         columns=sheet.columns,
         side=sheet.side,
     )
-    is_silent = display.quiet or display.as_json
-    options = Options(device=device.device, precision=device.precision, overwrite=sheet.overwrite, quiet=is_silent)
-    target = sheet.output or Path(f"{scene.stem}.sweep.png")
+    options = Options(device=device.device, precision=device.precision, overwrite=sheet.overwrite)
     source = SweepScene(scene, tuple(settings.overrides()), settings.scale)
-    finished = _sweep(source, target, choice=choice, options=options, display=display)
-    _print_result(finished, display)
-    if finished.failed:
-        raise _failure(finished)
+    folder = submit_sweep(source, sheet.output or Path(f"{scene.stem}.sweep.png"), choice, options=options)
+    if job.detach:
+        detach(folder, placement, display=display)
+        return
+    try:
+        with folder.locked():
+            run(folder, placement, display=display)
+    finally:
+        _print_result(folder, display)
 
 
-def _sweep(
-    source: SweepScene, target: Path, *, choice: SweepOptions, options: Options, display: DisplayOptions
-) -> Sweep:
-    from render.cli.progress import progress_bar
-    from render.sweep.sweep import Reports
-    from render.sweep.sweep import sweep as make_sweep
+def _print_result(folder: JobFolder, display: DisplayOptions) -> None:
+    """Prints the command of each cell's film, and what was made; nothing unless a sheet was."""
+    from render.jobs.sweeps import sheet_of
 
-    def on_cell(result: CellResult, grid: Grid) -> None:
-        if display.as_json:
-            print_json_line({"event": "cell", **result.as_json(grid)})
-
-    def on_warning(message: str) -> None:
-        if display.as_json:
-            print_json_line({"event": "warning", "message": message})
-        elif not display.quiet:
-            print_message(message)
-
-    with interruptible(), progress_bar("frame", quiet=display.quiet or display.as_json) as on_frame:
-        reports = Reports(on_frame=on_frame, on_cell=on_cell, on_warning=on_warning)
-        return make_sweep(source, target, choice=choice, options=options, reports=reports)
-
-
-def _print_result(finished: Sweep, display: DisplayOptions) -> None:
-    """Prints the command of each cell's film, and what was made."""
-    sheets, index = [str(sheet) for sheet in finished.sheets], str(finished.index)
-    frames = {"frames": finished.dreamed, "frames_alone": finished.alone}
+    made = sheet_of(folder)
+    if made is None:
+        return
+    sheets, index = [str(sheet) for sheet in made.sheets], str(made.index)
     if display.as_json:
-        print_json_line({"event": "sweep", "sheets": sheets, "index": index, "cells": len(finished.results), **frames})
+        for cell in made.cells:
+            print_json_line({"event": "cell", **cell})
+        frames = {"frames": made.frames, "frames_alone": made.frames_alone}
+        print_json_line({"event": "sweep", "sheets": sheets, "index": index, "cells": len(made.cells), **frames})
     elif not display.quiet:
-        for result in finished.results:
-            state = "" if result.error is None else "   failed"
-            print_line(f"{result.cell.number:>4}  {escape(finished.grid.label(result.cell))}{state}")
-            print_line(f"      {escape_lines(result.command)}")
-        counted = f"{plural(finished.dreamed, 'frame')} dreamed"
-        saved = f" instead of {finished.alone}" if finished.alone > finished.dreamed else ""
-        print_line(f"{escape(', '.join(sheets))}: {plural(len(finished.results), 'cell')}, {counted}{saved}")
+        for cell in made.cells:
+            state = "" if cell["state"] == "SUCCEEDED" else "   failed"
+            print_line(f"{cell['number']:>4}  {escape(cell['label'])}{state}")
+            print_line(f"      {escape_lines(cell['command'])}")
+        counted = f"{plural(made.frames, 'frame')} dreamed"
+        saved = f" instead of {made.frames_alone}" if made.frames_alone > made.frames else ""
+        print_line(f"{escape(', '.join(sheets))}: {plural(len(made.cells), 'cell')}, {counted}{saved}")
         print_line(f"{escape(index)}: what each cell is")
-
-
-def _failure(finished: Sweep) -> RenderError:
-    """The error that tells of failed cells, with the exit status of the first."""
-    failed = finished.failed
-    first = failed[0].error
-    label = finished.grid.label(failed[0].cell)
-    others = "" if len(failed) == 1 else f" (the first of {len(failed)} that failed)"
-    error = RenderError(
-        f"{len(failed)} of {len(finished.results)} cells failed; {label}{others}: {first}; "
-        "the same command makes the missing ones"
-    )
-    error.status = RenderError.status if first is None else first.status
-    return error

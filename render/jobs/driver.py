@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from render.errors import Interrupted
-from render.jobs import shots
+from render.jobs import cells, shots
 from render.jobs.executor import Executor, StepEvent, end_process, start_time
 from render.jobs.folder import JobFolder, Request
 from render.jobs.messages import DoneEvent, EndEvent, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
@@ -99,7 +99,7 @@ class Driver:
         return self.states
 
     def _summary(self) -> str:
-        listed = [task for task in self.job.tasks if task.film is None]
+        listed = [task for task in self.job.tasks if task.id not in self._shots]
         done = sum(self.states[task.id].state == "SUCCEEDED" for task in listed)
         name = self.job.name
         return (
@@ -135,19 +135,27 @@ class Driver:
 
     def _next_step(self, task: Task) -> Step | None:
         """What is to be done for a waiting task; None while it waits for others, and when it cannot be done."""
+        if any(self.states[other].state in UNFINISHED for other in task.after):
+            return None
         if not task.is_split:
             return Step(kind="render", task=task)
         parts = self._shots.get(task.id, [])
         if not parts:
             return Step(kind="split", task=task)
-        states = [self.states[part.id] for part in parts]
-        if any(state.state in UNFINISHED for state in states):
+        if any(self.states[part.id].state in UNFINISHED for part in parts):
             return None
-        failed = [(part, state) for part, state in zip(parts, states, strict=True) if state.state != "SUCCEEDED"]
-        if failed:
-            self._fail(task, shots.failure(failed, len(parts)))
+        if task.sweep is not None:
+            return Step(kind="join", task=task, cells=cells.outcomes(parts, self.states))
+        if self._failed_parts(task):
+            self._fail(task, shots.failure(self._failed_parts(task), len(parts)))
             return None
         return Step(kind="join", task=task, parts=tuple(part.output for part in parts))
+
+    def _failed_parts(self, task: Task) -> list[tuple[Task, TaskState]]:
+        """The parts without which a film cannot be joined, or that are missing on a sheet and were not given up."""
+        enough = ("SUCCEEDED",) if task.sweep is None else ("SUCCEEDED", "EATEN")
+        parts = self._shots.get(task.id, [])
+        return [(part, self.states[part.id]) for part in parts if self.states[part.id].state not in enough]
 
     def _start(self, step: Step) -> None:
         task = step.task
@@ -188,9 +196,12 @@ class Driver:
         idle = {"pid": None, "started": None, "seconds": round(state.seconds + seconds, 1)}
         idle["last_frame"] = max(last_frame, state.last_frame)
         match event:
-            case DoneEvent(shots=(_, *_)):
+            case DoneEvent(shots=(_, *_)) | DoneEvent(cells=(_, *_)):
                 self._set(task, state="WAITING", **idle)
                 self._add_shots(task, event)
+            case DoneEvent() if failed := self._failed_parts(task):  # a sheet with gaps
+                self._set(task, attempts=0, **idle)
+                self._fail(task, shots.failure(failed, len(self._shots[task.id])))
             case DoneEvent():
                 self.folder.log(task.id, f"{event.path}: {event.frames} frames in {seconds} s")
                 made = film_files(task, event.frames)
@@ -205,20 +216,21 @@ class Driver:
                 self._set(task, state=running.stopped_as or "WAITING", attempts=attempts, **idle)
             case FailedEvent():
                 again = f", {MAX_ATTEMPTS} times" if event.may_pass else ""
-                failed = event.model_copy(update={"message": f"{event.message}{again}"})
+                last = event.model_copy(update={"message": f"{event.message}{again}"})
                 if running.step.kind == "join" and event.status == 2:  # the shots are of another film by now
                     self._discard_shots(task)
                 self._set(task, attempts=0, **idle)
-                self._fail(task, failed, running.stopped_as)
+                self._fail(task, last, running.stopped_as)
 
     def _fail(self, task: Task, event: FailedEvent, stopped_as: State | None = None) -> None:
         self.folder.log(task.id, f"status {event.status}: {event.message}\n{event.detail}")
         self._set(task, state=stopped_as or "DEAD", status=event.status, message=event.message)
 
     def _add_shots(self, task: Task, event: DoneEvent) -> None:
-        parts = shots.shots_of(task, event, self.folder.parts(task.id))
+        parts_of = cells.cells_of if event.cells else shots.shots_of
+        parts = parts_of(task, event, self.folder.parts(task.id))
         self._change(self.job.with_shots(task.id, parts))
-        self.folder.log(task.id, f"{len(parts)} tasks for {len(event.shots) - 1} shots")
+        self.folder.log(task.id, f"{len(parts)} tasks")
 
     def _discard_shots(self, task: Task) -> None:
         self.folder.remove_parts(task.id)

@@ -7,23 +7,26 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from render.jobs.model import Record, Task
+from render.scene.document import Override
+from render.sweep.model import CellOutcome, CellWork
 
 Kind = Literal["render", "split", "join"]
-"""render: the task's film. split: find the shots of a film, and how it is to be made; or render it if it has one shot.
-join: the film from its finished shots."""
+"""render: the task's film, or cell. split: find the shots of a film, and how it is to be made, or render it if it has
+one shot; or find how the cells of a sweep are to be made. join: the film from its finished shots, or the sheet."""
 
 
 class Step(Record):
     """What a worker does at a time.
 
-    `parts` are the films of the shots that are joined. `files` are the paths of files that the scene names, by key
-    (`source.video`), where they are not those of the scene.
+    `parts` are the films of the shots that are joined, `cells` those of a sheet. `files` are the paths of files that
+    the scene names, by key (`source.video`), where they are not those of the scene.
     """
 
     kind: Kind
     task: Task
     parts: tuple[str, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
+    cells: tuple[CellOutcome, ...] = ()
 
 
 class FrameEvent(Record):
@@ -42,11 +45,23 @@ class WarningEvent(Record):
     message: str
 
 
+class CellPart(Record):
+    """A cell of a sweep, and how it is made. `after` is the number of a cell that it waits for."""
+
+    number: int
+    label: str
+    overrides: tuple[Override, ...]
+    still: str
+    work: CellWork
+    after: int | None = None
+
+
 class DoneEvent(Record):
     """A step is done.
 
     `path`, `frames`, `size` and `is_new` are those of a Film that is finished. After a split, `shots` are the frames at
-    which a shot begins, and one after the last frame; `machine` is how the film is to be made.
+    which a shot begins, and one after the last frame; `machine` is how the film is to be made; or `cells` are those of
+    a sweep, in the order in which they are made.
     """
 
     event: Literal["done"] = "done"
@@ -56,6 +71,7 @@ class DoneEvent(Record):
     fps: str = ""
     is_new: bool = True
     shots: tuple[int, ...] = ()
+    cells: tuple[CellPart, ...] = ()
     machine: dict[str, Any] | None = None
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from render.scene.document import Override
+from render.sweep.model import CellWork, SweepOptions
 
 MAX_TASKS = 10_000
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
@@ -15,7 +16,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 TASK_ID = r"^[1-9][0-9]{0,4}(\.[1-9][0-9]{0,4})?$"
 """The regular expression of a task's id: its number in the job, and for a shot of a film a number of its own, `3.2`."""
 
-Kind = Literal["film", "still", "shot"]
+Kind = Literal["film", "still", "shot", "sweep", "cell"]
 State = Literal["WAITING", "RUNNING", "SUCCEEDED", "DEAD", "EATEN", "CANCELLED"]
 """WAITING for a worker; RUNNING; SUCCEEDED, its film is there; DEAD, it failed and is not tried again by itself; EATEN,
 given up by the user, the job succeeds without it; CANCELLED by the user."""
@@ -48,7 +49,9 @@ class Task(Record):
     `folder` is the current folder of the render, to which the paths of overrides are relative. `output` is the absolute
     path of the film. `frames` (first, one after the last) renders only these. `machine` is how the film is to be made
     (see `Options.machine`). A film that `is_split` is rendered as shots; `film` is the id of the film that a shot is
-    part of. `files` are the absolute paths of the files that the scene names, by key (`source.video`).
+    part of. A sheet of a `sweep` is split into its cells, which are parts of it as well: `output` is the sheet, or the
+    still of the `cell`. A task waits until those in `after` have ended, whatever became of them.
+    `files` are the absolute paths of the files that the scene names, by key (`source.video`).
     """
 
     id: str = Field(pattern=TASK_ID)
@@ -68,6 +71,9 @@ class Task(Record):
     film: Annotated[str, Field(pattern=TASK_ID)] | None = None
     machine: dict[str, Any] | None = None
     files: dict[str, str] = Field(default_factory=dict)
+    sweep: SweepOptions | None = None
+    cell: CellWork | None = None
+    after: tuple[Annotated[str, Field(pattern=TASK_ID)], ...] = ()
     resources: Resources = Resources()
 
 
@@ -142,9 +148,9 @@ def shots_by_film(job: Job) -> dict[str, list[Task]]:
 
 
 def shots_done(job: Job, states: Mapping[str, TaskState]) -> dict[str, str]:
-    """Returns `3 of 5 shots` for each film that was split and is not finished."""
+    """Returns `3 of 5 shots`, or cells, for each film that was split and is not finished."""
     return {
-        film: f"{sum(states[shot.id].state == 'SUCCEEDED' for shot in shots)} of {len(shots)} shots"
+        film: f"{sum(states[shot.id].state == 'SUCCEEDED' for shot in shots)} of {len(shots)} {shots[0].kind}s"
         for film, shots in shots_by_film(job).items()
         if states[film].state != "SUCCEEDED"
     }

@@ -18,6 +18,7 @@ from render.errors import DiskFullError, Interrupted, MissingError, RenderError,
 from render.film.checkpoint import OtherMachineError, diff_json
 from render.film.folder import unfinished_film
 from render.film.lock import InUseError
+from render.jobs import perform_sweep
 from render.jobs.messages import DoneEvent, EndEvent, Event, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
 from render.jobs.model import Task
 from render.jobs.shots import group_shots
@@ -30,6 +31,7 @@ from render.pipeline.plan import Options, Plan, plan
 from render.pipeline.preflight import check_space, preflight
 from render.pipeline.scene import Scene
 from render.pipeline.segments import Callbacks, FrameProgress
+from render.sweep.making import ChangedError
 from render.system.memory import is_out_of_memory
 
 REPORT_INTERVAL = 0.1
@@ -55,7 +57,7 @@ def perform(step: Step, report: Report) -> EndEvent:
     except ffmpeg.KilledError as error:
         return FailedEvent(status=error.status, message=str(error), may_pass=True)
     except RenderError as error:
-        is_refused = isinstance(error, MissingError | DiskFullError | OtherMachineError)
+        is_refused = isinstance(error, MissingError | DiskFullError | OtherMachineError | ChangedError)
         return FailedEvent(status=error.status, message=str(error), is_refused=is_refused)
     except Exception as error:
         if is_out_of_memory(error):
@@ -101,6 +103,8 @@ def _patiently(step: Step, report: Report) -> EndEvent:
 
 
 def _perform(step: Step, report: Report) -> EndEvent:
+    if step.task.sweep is not None or step.task.cell is not None:
+        return perform_sweep.perform(step, report)
     scene = scene_of(step.task, step.files)
     match step.kind:
         case "join":

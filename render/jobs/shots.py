@@ -47,8 +47,8 @@ def shots_of(film: Task, split: DoneEvent, folder: Path) -> list[Task]:
 
 
 def failure(failed: Sequence[tuple[Task, TaskState]], count: int) -> FailedEvent:
-    """What a film fails with when some of its shots did not succeed, with the status of the first."""
+    """What a film, or a sheet, fails with when some of its parts did not succeed, with the status of the first."""
     task, state = failed[0]
     reason = state.message or state.state.lower()
-    message = f"{len(failed)} of {count} shots are missing; {task.label}: {reason}"
+    message = f"{len(failed)} of {count} {task.kind}s are missing; {task.label}: {reason}"
     return FailedEvent(status=state.status or 1, message=message)

@@ -82,9 +82,14 @@ def job_name(entries: Sequence[Entry]) -> str:
     listed = [
         [str(each.scene), each.overrides, each.scale, each.frames, each.output, each.is_split] for each in entries
     ]
-    checksum = hashlib.sha256(json.dumps([str(Path.cwd()), listed]).encode("utf-8", "surrogatepass")).hexdigest()
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", entries[0].scene.stem).strip("-_")[:40]
-    return f"{stem or 'job'}-{checksum[:8]}"
+    return name_of(entries[0].scene.stem, [str(Path.cwd()), listed])
+
+
+def name_of(stem: str, listed: object) -> str:
+    """Returns a job's name that begins like a file's, and ends in a checksum of what it is made of, as plain JSON."""
+    checksum = hashlib.sha256(json.dumps(listed).encode("utf-8", "surrogatepass")).hexdigest()
+    start = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:40]
+    return f"{start or 'job'}-{checksum[:8]}"
 
 
 def check_name(name: str) -> str:
@@ -107,7 +112,7 @@ def submit(folder: JobFolder, made: Tasks) -> Job:
 
     A task whose film is not there any more waits again. Raises UsageError when another job is making one of the films.
     """
-    _require_no_other_job(folder.name, made.tasks)
+    require_no_other_job(folder.name, made.tasks)
     before = _job_before(folder)
     known = {} if before is None else {task.id: task for task in before.tasks}
     job = Job(name=folder.name, created=time.time() if before is None else before.created, tasks=made.tasks)
@@ -197,7 +202,7 @@ def _require_different_films(tasks: Iterable[Task]) -> None:
         films[film] = task
 
 
-def _require_no_other_job(name: str, tasks: Iterable[Task]) -> None:
+def require_no_other_job(name: str, tasks: Iterable[Task]) -> None:
     """Raises UsageError when a job that is running makes one of the films."""
     films = {_film(task): task for task in tasks}
     for folder in all_jobs():

@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from render.errors import SceneError, UsageError
-from render.pipeline.load import load
+from render.pipeline.load import NOWHERE_ELSE, load, load_text
 from render.pipeline.scene import Scene
 from render.scene.document import Override
 from render.scene.field_errors import MAX_PROBLEMS, FieldError
 from render.scene.tracks import Clock, Time, parse_time
 from render.scene.yaml_tree import parse_yaml
-from render.sweep.variations import OPTION, Value, Variation, parse_variations
+from render.sweep.model import MAX_CELLS, OPTION, SweepOptions
+from render.sweep.variations import Value, Variation, parse_variations
 from render.text import Problem, quote
-
-MAX_CELLS = 400
-"""Of a sweep; the pictures of a sheet are looked at."""
-DEFAULT_FRAME = "50%"
-MAX_SEED = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class SweepOptions:
-    """What a sweep varies, and what its cells are.
-
-    `vary` are texts `KEY=VALUES` (see `variations`). A cell is the frame at `frame` (48, 2s, 50% or end), and with
-    `films` also the film up to it. `random` makes this number of cells with values that are drawn, by `random_seed`,
-    instead of all combinations. `columns` is the number of cells beside each other where the keys do not decide it.
-    `side` is the longest side, in pixels, of a picture on the sheet. Raises UsageError for values out of range.
-    """
-
-    vary: Sequence[str]
-    frame: str = DEFAULT_FRAME
-    films: bool = False
-    random: int | None = None
-    random_seed: int = 0
-    columns: int | None = None
-    side: int = 384
-
-    def __post_init__(self) -> None:
-        if not self.vary:
-            raise UsageError(f"a sweep needs {OPTION} KEY=VALUES, such as {OPTION} camera.zoom=1.01,1.02")
-        if self.random is not None and not 1 <= self.random <= MAX_CELLS:
-            raise UsageError(f"--random draws from 1 to {MAX_CELLS} cells, not {self.random}")
-        if not 0 <= self.random_seed <= MAX_SEED:
-            raise UsageError(f"a seed is from 0 to {MAX_SEED}, not {self.random_seed}")
-        if self.columns is not None and not 1 <= self.columns <= MAX_CELLS:
-            raise UsageError(f"a sheet has from 1 to {MAX_CELLS} columns, not {self.columns}")
-        if not 16 <= self.side <= 4096:
-            raise UsageError(f"a picture on a sheet has from 16 to 4096 pixels a side, not {self.side}")
 
 
 class Place(NamedTuple):
@@ -112,11 +77,22 @@ def plain_value(value: Value) -> Any:
 
 @dataclass(frozen=True)
 class SweepScene:
-    """The scene that a sweep varies: its file, or a film, and what is changed in every cell, as `load` takes it."""
+    """The scene that a sweep varies: its file, or a film, and what is changed in every cell, as `load` takes it.
+
+    `text` is the file's text at a time; None reads it. `files` are those of `load`.
+    """
 
     path: Path
     overrides: tuple[Override, ...] = ()
     scale: float = 1.0
+    text: str | None = None
+    files: Mapping[str, str] = NOWHERE_ELSE
+
+    def load(self, overrides: Sequence[Override]) -> Scene:
+        """Returns the scene with overrides in the place of its own. Raises as `load`."""
+        if self.text is None:
+            return load(self.path, overrides, scale=self.scale, files=self.files)
+        return load_text(self.text, self.path, overrides, scale=self.scale, files=self.files)
 
 
 def find_cells(source: SweepScene, options: SweepOptions) -> Grid:
@@ -212,7 +188,7 @@ class _Loader:
     def load(self, values: tuple[Value, ...]) -> Scene:
         """Returns the scene of a cell; the cells that have it share it. Raises as `load`."""
         if values not in self._scenes:
-            self._scenes[values] = load(self._source.path, self.overrides(values), scale=self._source.scale)
+            self._scenes[values] = self._source.load(self.overrides(values))
         return self._scenes[values]
 
     def check(self, combinations: Sequence[tuple[Value, ...]]) -> None:

@@ -4,16 +4,18 @@
     zoom.sweep.cells/
       0000.png  0000.mp4          a cell: its still, and with --films the film up to it
       index.json                  what each cell is, where it is on the sheet, and the command that makes its film
-      film.json  00000.npy ...    while the sweep is unfinished: what it is, and frames that cells have in common
+      film.json                   what the sweep is, so that another one does not replace it
 
 Cells are named by their numbers: nothing that a scene says is part of a name.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +27,17 @@ from render.film.folder import WorkFolder
 from render.pipeline.plan import Options
 from render.pipeline.scene import Scene
 from render.scene.document import Override
-from render.sweep.cells import Cell, SweepScene
+from render.sweep.cells import Cell, Grid, SweepScene
+from render.sweep.model import MAX_CELLS
+from render.system.files import open_regular
 from render.text import quote
 
 FOLDER_SUFFIX = ".cells"
 INDEX = "index.json"
-_CELL_FILE = re.compile(r"([0-9]{4})\.(png|jpg|mp4|mov)")
+_CELL_FILE = re.compile(r"[0-9]{4}\.(png|jpg|mp4|mov)")
+_UNFINISHED = re.compile(r"[0-9]{4}\.(mp4|mov)\.parts")
+_CELL_FOLDER = re.compile(r"[0-9]{4}")
+_PICTURE = re.compile(r"[0-9]{5}\.(png|jpg)")
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,12 @@ class SweepFiles:
         return self.target.parent / _film_name(f"{self.target.stem}.{cell.number:04d}", cell.scene)
 
 
+def shown(path: str) -> Path:
+    """Returns an absolute path as one in the current folder, if it is in it."""
+    folder = Path.cwd()
+    return Path(path).relative_to(folder) if Path(path).is_relative_to(folder) else Path(path)
+
+
 def _film_name(stem: str, scene: Scene) -> str:
     suffix = Path(scene.output.path).suffix.lower()
     is_sequence = scene.output.codec in IMAGE_CODECS and scene.length > 1
@@ -103,14 +116,50 @@ def with_output(scene: Scene, path: Path) -> Scene:
     return Scene(**{**vars(scene), "output": output, "spec": scene.spec.replaced(output=output)})
 
 
-def remove_surplus(folder: WorkFolder, cells: Sequence[Cell]) -> None:
-    """Removes the files of cells of another sweep whose numbers these cells do not have. Raises StorageError."""
-    with storage_errors(folder.path):
+def remove_surplus(files: SweepFiles, folder: WorkFolder, grid: Grid, *, films: bool) -> None:
+    """Removes what another sweep left at the same paths and this one does not write: cells, and pages of its sheet.
+
+    Raises StorageError.
+    """
+    stills = {files.still(cell).name for cell in grid.cells}
+    own = {files.film(cell).relative_to(files.folder).parts[0] for cell in grid.cells if films} | stills
+    with storage_errors(files.folder):
         for name in folder.foreign_names():
-            match = _CELL_FILE.fullmatch(name)
-            file = folder.path / name
-            if match and int(match[1]) >= len(cells) and file.is_file() and not file.is_symlink():
-                file.unlink()
+            path = files.folder / name
+            if name in own or path.is_symlink():
+                continue
+            if _CELL_FILE.fullmatch(name) and path.is_file():
+                path.unlink()
+            elif _CELL_FOLDER.fullmatch(name) and path.is_dir():
+                _remove_pictures(path)
+            elif _UNFINISHED.fullmatch(name) and path.stem not in own:
+                with WorkFolder(path) as unfinished:
+                    unfinished.discard()
+        for page in _pages_before(files):
+            sheet = files.sheet(page)
+            if page >= grid.pages and sheet.is_file() and not sheet.is_symlink():
+                sheet.unlink()
+
+
+def _remove_pictures(folder: Path) -> None:
+    """Removes the pictures of a film, and their folder unless it holds anything else."""
+    for path in folder.iterdir():
+        if _PICTURE.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _pages_before(files: SweepFiles) -> Iterator[int]:
+    """Yields the numbers, from 1, of the further pages that the index of an earlier sweep names."""
+    try:
+        with open_regular(files.index, follow_links=False) as file:
+            sheets = json.load(file)["sheets"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for page in range(1, MAX_CELLS):
+        if isinstance(sheets, list) and files.sheet(page).name in sheets:
+            yield page
 
 
 def check_folder(folder: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from render.analysis.contact_sheet import Box
-from render.errors import RenderError
 from render.film.atomic import atomic_write
 from render.pipeline.identity import portable_scene
 from render.sweep.cells import Cell, Grid, plain_value
@@ -19,25 +18,25 @@ from render.sweep.cells import Cell, Grid, plain_value
 class CellResult:
     """A cell that is done: its still, its film up to that frame (None when it has none), and the command of its film.
 
-    `error` says why it failed, None when its files are there.
+    `message` says why it has none; empty when its files are there.
     """
 
     cell: Cell
     still: Path
     film: Path | None
     command: str
-    error: RenderError | None = None
+    message: str = ""
 
     def as_json(self, grid: Grid) -> dict[str, Any]:
         """Returns what the index says of the cell, without its place in pixels."""
         values = zip(grid.keys, self.cell.values, strict=True)
-        has_files = self.error is None
+        has_files = not self.message
         return {
             "number": self.cell.number,
             "values": {key: plain_value(value) for key, value in values},
             "label": grid.label(self.cell),
             "state": "SUCCEEDED" if has_files else "FAILED",
-            "message": None if self.error is None else str(self.error),
+            "message": self.message or None,
             "frame": self.cell.frame,
             "still": self.still.name if has_files else None,
             "film": None if self.film is None or not has_files else str(self.film.relative_to(self.still.parent)),

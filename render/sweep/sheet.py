@@ -39,14 +39,14 @@ def write_sheets(files: SweepFiles, grid: Grid, results: Sequence[CellResult], *
 def _cell(result: CellResult, grid: Grid, side: int) -> contact_sheet.Cell:
     size = displayed_size(result.cell, side)
     name = escape(_short_label(grid, result.cell))
-    if result.error is None:
+    if not result.message:
         try:
             pixels = _shrunk(read_pixels(result.still), size)
             note = result.command if text_width(result.command) <= size[0] else result.still.name
             return contact_sheet.Cell(pixels, name, escape(note))
         except StorageError as error:
             return message_cell(escape(error), name, size=size)
-    return message_cell(escape(result.error), name, size=size)
+    return message_cell(escape(result.message), name, size=size)
 
 
 def _shrunk(pixels: Pixels, size: tuple[int, int]) -> Pixels:

@@ -24,9 +24,9 @@ from render.scene.document import key_path
 from render.scene.mapping import value_text
 from render.scene.structure import file_field_at
 from render.scene.yaml_loader import MAX_DEPTH, SourceText
+from render.sweep.model import OPTION
 from render.text import Problem, quote, similar_file
 
-OPTION = "--vary"
 WITHOUT_VALUES = ("output", "output.path")
 """Keys that a sweep sets itself."""
 DRAWN_STEPS = 1000

@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import skimage.data
 
 from render import Callbacks, Options, load, render
 from render.film.metadata import read_metadata
 from render.system.checksum import sha256
+from tests.conftest import photo_tensor
 from tests.farm.nodes import Nodes
 from tests.jobs.parts import begin, states, wait_until
 from tests.jobs.test_batch import ENDLESS, MAX_STOP_SECONDS, SLOW, events, job_of
@@ -47,7 +47,7 @@ def serial(scene: str, *settings: tuple[str, str, str]) -> str:
 
 def test_the_films_of_a_cluster_have_the_bytes_of_the_serial_ones(workspace: Path, nodes: Nodes) -> None:
     write_shots(workspace)
-    cv2.imwrite("photo.png", cv2.resize(np.asarray(skimage.data.chelsea()), (64, 64)))
+    cv2.imwrite("photo.png", (photo_tensor("chelsea", 64, 64)[0].permute(1, 2, 0) * 255).numpy().astype(np.uint8))
     (workspace / "still.yaml").write_text(STILL)
     names = {"footage.yaml": "footage.mp4", "a.yaml": "a.mp4", "still.yaml": "still.png"}
     batch = begin("batch", *names, "--split-shots", "--precision", "float32", "--name", "job", "--json", *on(nodes))
@@ -61,6 +61,19 @@ def test_the_films_of_a_cluster_have_the_bytes_of_the_serial_ones(workspace: Pat
     copies = list((Path(os.environ["XDG_CACHE_HOME"]) / "render/files").glob("*/photo.png"))
     assert [copy.read_bytes() for copy in copies] == [Path("photo.png").read_bytes()]
     assert not nodes.workers()
+
+
+def test_the_stills_of_a_sweep_have_the_bytes_of_those_that_this_machine_makes(workspace: Path, nodes: Nodes) -> None:
+    command = ("sweep", "a.yaml", "--vary", "seed=1,2", "--vary", "dream.steps=1,2", "--frame", "3", "--quiet")
+    for name, options in (("here.png", ()), ("there.png", on(nodes))):
+        sweep = begin(*command, "--precision", "float32", "--output", name, *options)
+        assert (*sweep.communicate(), sweep.returncode) == ("", "", 0)
+    stills = {
+        folder: {path.name: sha256(path) for path in (workspace / f"{folder}.cells").glob("*.png")}
+        for folder in ("here", "there")
+    }
+    assert len(stills["here"]) == 4
+    assert stills["here"] == stills["there"]
 
 
 def test_one_film_on_a_cluster_of_another_machine(workspace: Path, nodes: Nodes) -> None:

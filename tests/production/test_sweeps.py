@@ -1,34 +1,28 @@
-"""Sweeps as processes: killed and stopped, the same command goes on, and the stills are those of an undisturbed run."""
+"""Sweeps as processes: with two workers, killed and gone on, the bytes are those of one process."""
 
 from __future__ import annotations
 
 import contextlib
-import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from render import Options
-from render.sweep.cells import SweepOptions, SweepScene
-from render.sweep.sweep import sweep
+from render.jobs.folder import JobFolder, all_jobs
+from render.jobs.model import State
+from render.jobs.sweeps import submit_sweep
+from render.sweep.cells import SweepScene
+from render.sweep.model import SweepOptions
 from render.system.checksum import sha256
+from tests.jobs import parts
 from tests.production.films import SCENE
 from tests.production.processes import Run, run_render, running_processes
+from tests.sweep.sweeps import perform_here
 
 LATE = "camera.rotate={0: 0.4, 12: 0.4, 14: 1},{0: 0.4, 12: 0.4, 14: 2},0.4"
-ARGUMENTS = (
-    "sweep",
-    "film.yaml",
-    "--vary",
-    LATE,
-    "--frame",
-    "end",
-    "--output",
-    "a.png",
-    "--json",
-    "--precision",
-    "float32",
-)
+ARGUMENTS = ("sweep", "film.yaml", "--vary", LATE, "--vary", "seed=1,2", "--films", "--frame", "end")
+OPTIONS = ("--output", "a.png", "--json", "--precision", "float32")
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -36,40 +30,47 @@ def checksums(folder: Path) -> dict[str, str]:
     return {path.name: sha256(path) for path in [*(folder / "a.cells").glob("0*"), folder / "a.png"]}
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> dict[bool, dict[str, str]]:
-    """The checksums of an undisturbed sweep, without and with films."""
-    results = {}
-    for films in (False, True):
-        folder = tmp_path_factory.mktemp("sweep")
-        (folder / "film.yaml").write_text(SCENE)
-        with contextlib.chdir(folder):
-            choice = SweepOptions([LATE], frame="end", films=films)
-            sweep(SweepScene(Path("film.yaml")), Path("a.png"), choice=choice, options=Options(precision="float32"))
-        results[films] = checksums(folder)
-    return results
+@pytest.fixture
+def expected(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> dict[str, str]:
+    """The checksums of the sweep, made in this process."""
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "film.yaml").write_text(SCENE)
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RENDER_JOBS", str(folder / "jobs"))
+        choice = SweepOptions((LATE, "seed=1,2"), frame="end", films=True)
+        options = Options(precision="float32")
+        job = submit_sweep(SweepScene(Path("film.yaml")), Path("a.png"), choice, options=options)
+        parts.run(job, parts.FakeExecutor(perform_here))
+    return checksums(folder)
 
 
-@pytest.mark.parametrize("films", [False, True])
-def test_a_killed_sweep_goes_on(workspace: Path, expected: dict[bool, dict[str, str]], films: bool) -> None:
-    arguments = (*ARGUMENTS, *(["--films"] if films else []))
-    cells = workspace / "a.cells"
-    Run(workspace, *arguments).wait_until(lambda: len(list(cells.glob("*.npy"))) > 1).kill()
-    assert not list(cells.glob("0001.*"))
-    Run(workspace, *arguments).wait_for_file("a.cells/0001.png").kill()
+def the_job() -> JobFolder:
+    """The one job."""
+    (job,) = all_jobs()
+    return job
+
+
+def cells_in(state: State) -> list[str]:
+    """The ids of the cells in a state."""
+    with contextlib.suppress(ValueError):
+        job = the_job()
+        states = parts.states(job) if job.has_job else {}
+        return [task for task, each in states.items() if each == state and "." in task]
+    return []
+
+
+def test_a_sweep_whose_workers_and_driver_are_killed_is_that_of_one_worker(
+    workspace: Path, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENDER_JOBS", str(workspace / "jobs"))
+    run = Run(workspace, *ARGUMENTS, *OPTIONS, "--workers", "2").wait_until(lambda: len(cells_in("RUNNING")) == 2)
+    states = the_job().states(the_job().job())
+    pids = {state.pid for state in states.values() if state.state == "RUNNING"}
+    psutil.Process(next(pid for pid in pids if pid is not None)).kill()
+    run.wait_until(lambda: len(cells_in("SUCCEEDED")) > 1).kill()
     assert not (workspace / "a.png").exists()
-    result = run_render(workspace, *arguments)
+    result = run_render(workspace, *ARGUMENTS, *OPTIONS)
     assert result.status == 0, result.err
-    assert result.events[-1]["frames"] < 20
-    assert checksums(workspace) == expected[films]
-    assert run_render(workspace, *arguments).events[-1]["frames"] == 0
-
-
-def test_an_interrupted_sweep_says_so(workspace: Path, expected: dict[bool, dict[str, str]]) -> None:
-    run = Run(workspace, *ARGUMENTS).wait_for_file("a.cells/0000.png")
-    result = run.send_signal(signal.SIGINT).wait()
-    assert result.status == 130
-    assert "of 3 cells are finished in a.cells; the same command makes the others" in result.events[-1]["message"]
     assert not running_processes(workspace)
-    assert run_render(workspace, *ARGUMENTS).status == 0
-    assert checksums(workspace) == expected[False]
+    assert result.events[-1]["frames"] < 2 * (13 + 3 * 7)
+    assert checksums(workspace) == expected

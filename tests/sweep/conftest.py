@@ -13,10 +13,13 @@ from tests.sweep.sweeps import CLIP, SCENE
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with two scenes and a picture."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "s.yaml").write_text(SCENE)
-    (tmp_path / "clip.yaml").write_text(CLIP)
+    """The current folder, with two scenes and a picture; jobs are beside it."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("RENDER_JOBS", str(tmp_path / "jobs"))
+    (folder / "s.yaml").write_text(SCENE)
+    (folder / "clip.yaml").write_text(CLIP)
     photo = skimage.data.astronaut()  # type: ignore[no-untyped-call]  # skimage has no types
-    Image.fromarray(photo).resize((64, 48)).save(tmp_path / "p.png")
-    return tmp_path
+    Image.fromarray(photo).resize((64, 48)).save(folder / "p.png")
+    return folder
