@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from render.errors import SceneError, UsageError
-from render.pipeline.load import NOWHERE_ELSE, load, load_text
+from render.pipeline.load import load, load_text
 from render.pipeline.scene import Scene
 from render.scene.document import Override
 from render.scene.field_errors import MAX_PROBLEMS, FieldError
@@ -86,7 +86,7 @@ class SweepScene:
     overrides: tuple[Override, ...] = ()
     scale: float = 1.0
     text: str | None = None
-    files: Mapping[str, str] = NOWHERE_ELSE
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def load(self, overrides: Sequence[Override]) -> Scene:
         """Returns the scene with overrides in the place of its own. Raises as `load`."""
