@@ -80,5 +80,5 @@ class PlacementOptions(ClusterOptions):
 
 
 @dataclass(frozen=True)
-class FilmDeviceOptions(DeviceOptions, ClusterOptions):
+class FilmDeviceOptions(ClusterOptions, DeviceOptions):
     """Where a single film is rendered."""
