@@ -17,6 +17,7 @@ from render.jobs.model import Record
 from render.media.clip import sequence_files
 from render.system.cache import cache_folder
 from render.system.checksum import sha256
+from render.text import format_bytes
 
 NAME = r"^[^/\\\x00]{1,255}$"
 CHUNK = 2**22
@@ -55,6 +56,15 @@ def scene_file(path: str) -> SceneFile:
     """Returns what is at a path. Raises StorageError when it cannot be read."""
     files = _files(path)
     return SceneFile(path=path, files=tuple(_record(str(file), *_identity(file)) for file in files))
+
+
+def require_sendable(file: SceneFile, machine: str) -> None:
+    """Raises StorageError for a file that is missing on a machine and too large to be sent."""
+    if file.size > MAX_SENT:
+        raise StorageError(
+            f"{file.path} is missing on {machine}, and with {format_bytes(file.size)} too large to be sent; a folder "
+            "that all machines share holds it"
+        )
 
 
 def chunks(file: SceneFile) -> Iterator[tuple[str, bytes]]:

@@ -15,12 +15,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from render.errors import StorageError
 from render.farm.cluster import Node, Shape
 from render.farm.facts import difference
-from render.farm.files import MAX_SENT, SceneFile, chunks, scene_file
+from render.farm.files import SceneFile, chunks, require_sendable, scene_file
 from render.farm.messages import Settings
 from render.farm.worker import LEASE_SECONDS, ORPHAN_SECONDS, FarmWorker
 from render.jobs.executor import STOP_SECONDS
 from render.jobs.messages import EndEvent, Event, FailedEvent, Step, StoppedEvent, parse_event
-from render.text import format_bytes
 
 FETCH_SECONDS = 2.0
 """In which a worker answers a request for events, if nothing happens."""
@@ -200,11 +199,7 @@ class Slot:
         return located
 
     def _send(self, file: SceneFile, encoded: bytes) -> str:
-        if file.size > MAX_SENT:
-            raise StorageError(
-                f"{file.path} is missing on {self.node.name}, and with {format_bytes(file.size)} too large to be sent; "
-                "a folder that all machines share holds it"
-            )
+        require_sendable(file, self.node.name)
         for name, data in chunks(file):
             self._get(self._actor.receive.remote(encoded, name, data))
         return str(self._get(self._actor.received.remote(encoded)))

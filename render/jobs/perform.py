@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from render.analysis.join import join
-from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError
+from render.errors import Interrupted, MissingError, RenderError, StorageError
 from render.film.checkpoint import OtherMachineError, diff_json
 from render.film.folder import unfinished_film
 from render.film.lock import InUseError
@@ -57,7 +57,7 @@ def perform(step: Step, report: Report) -> EndEvent:
     except ffmpeg.KilledError as error:
         return FailedEvent(status=error.status, message=str(error), may_pass=True)
     except RenderError as error:
-        is_refused = isinstance(error, MissingError | DiskFullError | OtherMachineError | ChangedError)
+        is_refused = isinstance(error, MissingError | StorageError | OtherMachineError | ChangedError)
         return FailedEvent(status=error.status, message=str(error), is_refused=is_refused)
     except Exception as error:
         if is_out_of_memory(error):

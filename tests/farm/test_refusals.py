@@ -16,7 +16,7 @@ from render.farm import executor as farm_executor
 from render.farm import placement as farm_placement
 from render.farm.executor import RayExecutor
 from render.farm.facts import difference, versions
-from render.farm.files import Cache, SceneFile, scene_file
+from render.farm.files import MAX_SENT, Cache, FileRecord, SceneFile, require_sendable, scene_file
 from render.farm.messages import Settings
 from render.farm.placement import Cluster
 from render.film.checkpoint import Checkpoint, OtherMachineError
@@ -135,6 +135,20 @@ def test_a_file_is_found_at_its_path_or_kept_by_its_checksum(tmp_path: Path) -> 
     copy = cache.finish(pattern)
     assert cache.find(pattern) == copy == tmp_path / "cache" / pattern.key / "f%d.png"
     assert (copy.parent / "f2.png").read_bytes() == b"2"
+
+
+def test_a_file_that_is_too_large_to_be_sent_is_named() -> None:
+    record = FileRecord(name="clip.mp4", size=MAX_SENT + 1, sha256="0" * 64)
+    message = r"/clips/clip\.mp4 is missing on node7, and with 4\.3 GB too large to be sent; a folder that all machines"
+    with pytest.raises(StorageError, match=message):
+        require_sendable(SceneFile(path="/clips/clip.mp4", files=(record,)), "node7")
+
+
+def test_a_folder_that_no_machine_sees_is_a_sentence(workspace: Path, nodes: Nodes) -> None:
+    film = begin("a.yaml", "--output", "/proc/self/cwd/x.mp4", "--cluster", nodes.address, "--quiet")
+    out, err = film.communicate()
+    assert (film.returncode, out) == (4, "")
+    assert " does not see /proc/self/cwd, where the film is written; all machines of a cluster need that" in err
 
 
 def test_what_is_sent_cannot_leave_the_cache(tmp_path: Path) -> None:
