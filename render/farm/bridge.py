@@ -50,6 +50,8 @@ GPU_WORKER_CPUS = 2.0
 """Processors of a worker that has a GPU."""
 CLOSE_SECONDS = 2.0
 """In which the workers end."""
+END_SECONDS = 8.0
+"""In which the bridge ends after its driver."""
 
 
 def main() -> None:
@@ -290,3 +292,5 @@ def _read(lines: IO[bytes], commands: queue.SimpleQueue[Command | None]) -> None
     for line in lines:
         commands.put(parse_command(line))
     commands.put(None)
+    time.sleep(END_SECONDS)
+    os._exit(0)  # the main thread waits for a cluster that has failed
