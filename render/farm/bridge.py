@@ -231,19 +231,27 @@ class Bridge:
         elif now > self._room_at + NO_ROOM_SECONDS:
             raise self._no_room()
         wanted = min(self._demand, self.settings.workers or self._demand)
-        self._release(len(self._slots) - wanted)
-        self._add(wanted - len(self._slots), usable)
+        refusing = self._refusing()
+        self._release(len(self._slots) - wanted, refusing)
+        self._add(wanted - len(self._slots), usable - refusing)
         ready = sum(slot.state in (READY, BUSY) for slot in self._slots)
         if ready != self._ready:
             self._ready = ready
             self._send(WorkersReport(count=ready))
 
-    def _release(self, count: int) -> None:
-        """Ends workers that nothing waits for: those that have not started, and those that are idle for long."""
+    def _refusing(self) -> set[str]:
+        """The ids of the nodes that have refused all steps that wait; empty when none does."""
+        with self._changed:
+            refused = [waiting.refused for waiting in self._waiting]
+        return set.intersection(*refused) if refused else set()
+
+    def _release(self, count: int, refusing: set[str]) -> None:
+        """Ends workers that nothing waits for: that have not started, that are idle for long, or that refuse."""
         now = time.monotonic()
         for slot in list(self._slots):
             is_idle = slot.state == READY and slot.task is None and now > slot.changed_at + IDLE_SECONDS
-            if count > 0 and (slot.state == PENDING or is_idle):
+            is_refusing = slot.state != BUSY and slot.node.id in refusing
+            if is_refusing or (count > 0 and (slot.state == PENDING or is_idle)):
                 count -= 1
                 with self._changed:
                     if slot.task is None:  # it has not been given a step just now

@@ -139,7 +139,9 @@ def test_a_file_is_found_at_its_path_or_kept_by_its_checksum(tmp_path: Path) -> 
 
 def test_a_file_that_is_too_large_to_be_sent_is_named() -> None:
     record = FileRecord(name="clip.mp4", size=MAX_SENT + 1, sha256="0" * 64)
-    message = r"/clips/clip\.mp4 is missing on node7, and with 4\.3 GB too large to be sent; a folder that all machines"
+    message = (
+        r"/clips/clip\.mp4 is missing on node7, and with 4\.29 GB too large to be sent; a folder that all machines"
+    )
     with pytest.raises(StorageError, match=message):
         require_sendable(SceneFile(path="/clips/clip.mp4", files=(record,)), "node7")
 
