@@ -32,7 +32,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if not re.fullmatch("[0-9]{1,18}", os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "")):
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(2**27)
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 __all__ = ["Callbacks", "Options", "frames", "load", "render", "show"]
 
 _MODULES = {

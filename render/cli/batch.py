@@ -101,10 +101,12 @@ def batch(
 
 def run_entries(entries: Sequence[Entry], job: JobOptions, *, placement: Placement, display: DisplayOptions) -> None:
     """Makes the job of some scenes, or opens it, and runs it. Raises RenderError at its end unless all succeeded."""
+    from render.cli.progress import progress_bar
     from render.jobs.folder import Request
     from render.jobs.submit import job_name, make_tasks, open_job, submit
 
-    made = make_tasks(entries)
+    with progress_bar("scene", quiet=display.quiet or display.as_json) as on_checked:
+        made = make_tasks(entries, on_checked=on_checked)
     folder = open_job(job_name(entries) if job.name is None else job.name)
     only: list[str] | None = None
     with folder.locked():

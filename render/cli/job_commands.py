@@ -16,11 +16,11 @@ from render.errors import StorageError
 from render.text import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Literal
 
     from render.jobs.folder import JobFolder
-    from render.jobs.model import Job, TaskState
+    from render.jobs.model import Job, Progress, TaskState
 
 JobName = Annotated[
     str, typer.Argument(help="Name of a job, or the start of it; `render jobs list` lists them.", metavar="JOB")
@@ -32,14 +32,14 @@ CANCEL_SECONDS = 5.0
 """In which the workers of a cancelled job have stopped."""
 
 
-def jobs(ctx: typer.Context) -> None:
+def jobs(ctx: typer.Context, *, as_json: Json = False) -> None:
     """List, watch and steer the jobs of `render batch`.
 
     Example:
       render jobs
     """
     if ctx.invoked_subcommand is None:
-        _list_jobs(as_json=False)
+        _list_jobs(as_json=as_json)
 
 
 def list_(
@@ -59,7 +59,9 @@ def list_(
 
     folder = find(job)
     listed = folder.job()
-    _list_tasks(folder, listed, folder.states(listed), as_json=as_json)
+    is_running = folder.is_running()
+    states = folder.states_for_display(listed, is_running=is_running)
+    _list_tasks(folder, listed, states, progress=folder.progress() if is_running else {}, as_json=as_json)
 
 
 def watch(job: JobName, display: DisplayOptions) -> None:
@@ -118,8 +120,7 @@ def retry(
     placement.chosen()
     folder, _ = _request(job, "retry", tasks)
     if folder.is_running():
-        if not display.quiet and not display.as_json:
-            print_line(f"job {escape(folder.name)} tries them again")
+        _report(folder, "retried", as_json=display.as_json, quiet=display.quiet)
         return
     resume(folder.name, placement=placement, is_detached=is_detached, display=display)
 
@@ -172,6 +173,8 @@ def log(
     task: Annotated[
         str | None, typer.Argument(help="A task, by number or scene; the job's driver if missing.", metavar="[TASK]")
     ] = None,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Print what happened to a task.
 
@@ -188,10 +191,13 @@ def log(
         text = ""
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from None
-    print_line(text.rstrip() or "nothing has happened yet")
+    if as_json:
+        print_json_line({"event": "log", "name": folder.name, "lines": text.splitlines()})
+    else:
+        print_line(text.rstrip() or "nothing has happened yet")
 
 
-def remove(job: JobName, *, quiet: Quiet = False) -> None:
+def remove(job: JobName, *, quiet: Quiet = False, as_json: Json = False) -> None:
     """Remove a job that does not run from the list, and no film.
 
     Example:
@@ -201,7 +207,9 @@ def remove(job: JobName, *, quiet: Quiet = False) -> None:
 
     folder = find(job)
     folder.remove()
-    if not quiet:
+    if as_json:
+        print_json_line({"event": "removed", "name": folder.name})
+    elif not quiet:
         print_line(f"job {escape(folder.name)} is removed; its films are kept")
 
 
@@ -253,7 +261,9 @@ def _list_jobs(*, as_json: bool) -> None:
         if folder.has_job:
             try:
                 job = folder.job()
-                listed.append((job, folder.is_running(), counts(folder.states(job).values())))
+                is_running = folder.is_running()
+                states = folder.states_for_display(job, is_running=is_running)
+                listed.append((job, is_running, counts(states.values())))
             except StorageError as error:
                 print_message(str(error))
     if as_json:
@@ -278,12 +288,18 @@ def _list_jobs(*, as_json: bool) -> None:
         print_table(("job", "created", "", "tasks"), rows)
 
 
-def _list_tasks(folder: JobFolder, job: Job, states: dict[str, TaskState], *, as_json: bool) -> None:
+def _list_tasks(
+    folder: JobFolder,
+    job: Job,
+    states: dict[str, TaskState],
+    *,
+    progress: Mapping[str, Progress],
+    as_json: bool,
+) -> None:
     from render.cli.job_display import HEADERS, task_json, task_row
     from render.jobs.model import shots_done
     from render.jobs.run import exit_status
 
-    progress = folder.progress() if folder.is_running() else {}
     if as_json:
         print_json([task_json(task, states[task.id], progress.get(task.id)) for task in job.tasks])
     else:
@@ -292,5 +308,5 @@ def _list_tasks(folder: JobFolder, job: Job, states: dict[str, TaskState], *, as
             task_row(task, states[task.id], progress.get(task.id), shots=shots.get(task.id, "")) for task in job.tasks
         ]
         print_table(HEADERS, rows)
-        print_line(f"{plural(len(job.tasks), 'task')} in {folder.path}")
+        print_line(f"{plural(len(job.tasks), 'task')} in {escape(folder.path)}")
     raise typer.Exit(exit_status(job, states))

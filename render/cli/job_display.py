@@ -9,8 +9,9 @@ from typing import Any, Self
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from render.cli.output import print_json_line, print_line
+from render.cli.output import plural, print_json_line, print_line
 from render.cli.progress import LOG_INTERVAL
 from render.jobs.driver import Observer
 from render.jobs.model import Job, Progress, State, Task, TaskState, counts, shots_done
@@ -68,11 +69,10 @@ class LogJobDisplay(JobDisplay):
 
     def state(self, task: Task, state: TaskState) -> None:
         """Prints the new state of a task."""
-        if state.state == "SUCCEEDED":
-            print_line(f"{shown_path(task.output)}: {state.frames} frames, rendered in {state.seconds:.0f} s")
-            return
-        first_line = f", status {state.status}: {state.message.splitlines()[0]}" if state.message else ""
-        self._print(f"{task.label}: {state.state}{first_line}")
+        if state.state == "SUCCEEDED" and task.film is None:
+            print_line(film_line(task, state))
+        else:
+            self._print(", ".join(filter(None, (f"{task.label}: {state.state}", reason(state)))))
 
     def progress(self, task: Task, progress: Progress) -> None:
         """Prints a finished frame, now and then."""
@@ -91,13 +91,13 @@ class LogJobDisplay(JobDisplay):
 
 
 class TableJobDisplay(LogJobDisplay):
-    """Displays a live table on a terminal; warnings and finished films are printed above it."""
+    """Displays a live table on a terminal, warnings and failures above it; prints the finished films at the end."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._job: Job | None = None
-        self._states: dict[str, TaskState] = {}
+        self._shown: tuple[Job, dict[str, TaskState]] | None = None  # in one, for the thread that draws the table
         self._progress: dict[str, Progress] = {}
+        self._films: list[str] = []
         self._live = Live(
             console=console,
             get_renderable=self._table,
@@ -111,20 +111,25 @@ class TableJobDisplay(LogJobDisplay):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Removes the table."""
+        """Removes the table, and prints the films."""
         self._live.stop()
+        for line in self._films:
+            print_line(line)
 
     def job(self, job: Job, states: dict[str, TaskState]) -> None:
         """Displays the tasks."""
-        self._job, self._states = job, dict(states)
+        self._shown = job, dict(states)
 
     def state(self, task: Task, state: TaskState) -> None:
         """Displays the new state of a task."""
-        self._states[task.id] = state
+        if self._shown is not None:
+            self._shown[1][task.id] = state
         if state.state != "RUNNING":
             self._progress.pop(task.id, None)
         if state.state == "DEAD":
             super().state(task, state)
+        elif state.state == "SUCCEEDED" and task.film is None:
+            self._films.append(film_line(task, state))
 
     def progress(self, task: Task, progress: Progress) -> None:
         """Displays a finished frame."""
@@ -132,21 +137,22 @@ class TableJobDisplay(LogJobDisplay):
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
-        if self._job is None:
+        if self._shown is None:
             return table
-        states, shots = self._states, shots_done(self._job, self._states)
-        shown = sorted(self._job.tasks, key=lambda task: ORDER.index(states[task.id].state))
+        job, states = self._shown
+        shots = shots_done(job, states)
+        shown = sorted(job.tasks, key=lambda task: ORDER.index(states[task.id].state))
         kept = {task.id for task in shown[: max(self._console.height - MARGIN, 1)]}
         rows = [
             (task_row(task, states[task.id], self._progress.get(task.id), shots=shots.get(task.id, "")), task)
-            for task in self._job.tasks
+            for task in job.tasks
             if task.id in kept
         ]
         for number, header in enumerate(HEADERS):
             width = None if header in SHRINKING else max(len(header), *(len(row[number]) for row, _ in rows))
             table.add_column(header, no_wrap=True, overflow="ellipsis", min_width=width)
         for row, task in rows:
-            table.add_row(*row, style=STYLES.get(states[task.id].state))
+            table.add_row(*map(Text, row), style=STYLES.get(states[task.id].state))
         table.caption = ", ".join(f"{number} {state}" for state, number in counts(states.values()).items())
         return table
 
@@ -163,8 +169,19 @@ def task_row(task: Task, state: TaskState, progress: Progress | None, *, shots: 
         remaining = "" if progress.eta_s is None else f"{progress.eta_s:.0f} s"
     elif state.state == "SUCCEEDED":
         frame = str(state.frames)
-    film = f"status {state.status}: {state.message.splitlines()[0]}" if state.message else shown_path(task.output)
+    film = reason(state) or shown_path(task.output)
     return task.id, escape(task.label), state.state, frame, rate, remaining, escape(film)
+
+
+def film_line(task: Task, state: TaskState) -> str:
+    """Returns `zoom.mp4: 48 frames, rendered in 20 s`."""
+    return f"{shown_path(task.output)}: {plural(state.frames, 'frame')}, rendered in {state.seconds:.0f} s"
+
+
+def reason(state: TaskState) -> str:
+    """Returns `status 4: no room` for a task that failed: the first line of its message; else an empty text."""
+    first_line = state.message.partition("\n")[0]
+    return f"status {state.status}: {first_line}" if state.status else first_line
 
 
 def shown_path(path: str) -> str:

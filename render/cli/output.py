@@ -88,7 +88,7 @@ def print_table(headers: tuple[str, ...], rows: Iterable[tuple[object, ...]]) ->
         table.add_column(header, justify="right" if is_numeric else "left", no_wrap=True)
     for row in cells:
         table.add_row(*row)
-    console = Console(width=TABLE_WIDTH, highlight=False)
+    console = Console(width=TABLE_WIDTH, highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table)
     print_line("\n".join(line.rstrip() for line in capture.get().splitlines()))

@@ -7,10 +7,8 @@ import time
 from render.errors import StorageError
 from render.jobs.driver import Driver, Observer
 from render.jobs.executor import LocalExecutor
-from render.jobs.folder import LOGS, JobFolder, Request
+from render.jobs.folder import ANSWER_SECONDS, LOGS, JobFolder, Request
 
-ANSWER_SECONDS = 10.0
-"""In which a driver deals with a request."""
 POLL_SECONDS = 0.05
 
 

@@ -6,18 +6,28 @@ own working folders, and by their finished films.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from render.errors import Interrupted
+from render.errors import Interrupted, RenderError
 from render.jobs import cells, shots
 from render.jobs.executor import Executor, StepEvent, end_process, start_time
 from render.jobs.folder import JobFolder, Request
 from render.jobs.messages import DoneEvent, EndEvent, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
-from render.jobs.model import UNFINISHED, Job, Progress, State, Task, TaskState, shots_by_film
+from render.jobs.model import (
+    MAX_WITH_SHOTS,
+    UNFINISHED,
+    Job,
+    Progress,
+    State,
+    Task,
+    TaskState,
+)
 from render.jobs.pace import Pace
-from render.jobs.results import film_files
+from render.jobs.results import film_files, is_there
+from render.jobs.schedule import Schedule
 
 MAX_ATTEMPTS = 3
 """Workers that may end during a task, one after the other without a new frame; then it is DEAD."""
@@ -68,8 +78,8 @@ class Driver:
         self.folder, self.executor, self.observer = folder, executor, observer
         self._only = None if only is None else set(only)
         self.job = folder.job()
-        self._shots = shots_by_film(self.job)
         self.states = folder.states(self.job)
+        self._schedule = Schedule(self.job, self.states)
         self._running: dict[str, _Running] = {}
         self._progress: dict[str, Progress] = {}
         self._next_progress = self._next_look = 0.0
@@ -92,6 +102,11 @@ class Driver:
         except KeyboardInterrupt:
             self._stop_all()
             raise Interrupted(f"stopped; {self._summary()}") from None
+        except BaseException:  # a disk that is full, or a reader of standard output that has ended
+            self.observer = Observer()
+            with contextlib.suppress(RenderError):
+                self._stop_all()
+            raise
         finally:
             self.folder.write_progress({})
         if self._is_pausing:
@@ -99,7 +114,7 @@ class Driver:
         return self.states
 
     def _summary(self) -> str:
-        listed = [task for task in self.job.tasks if task.id not in self._shots]
+        listed = [task for task in self.job.tasks if task.id not in self._schedule.parts]
         done = sum(self.states[task.id].state == "SUCCEEDED" for task in listed)
         name = self.job.name
         return (
@@ -118,17 +133,14 @@ class Driver:
 
     def _advance(self) -> bool:
         """Starts what can be started; returns whether anything runs, or waits for a worker."""
-        if self._is_pausing:
-            return bool(self._running)
-        waiting = [task for task in self.job.tasks if self.states[task.id].state == "WAITING" and self._is_listed(task)]
-        self.executor.expect(len(self._running) + len(waiting))
-        for task in waiting:
-            if not self.executor.free:
-                return True
-            step = self._next_step(task)
-            if step is not None:
-                self._start(step)
-        return bool(self._running)
+        while self._schedule and not self._is_pausing and self.executor.free:
+            task = self._schedule.pop()
+            if self.states[task.id].state == "WAITING" and self._is_listed(task):
+                step = self._next_step(task)
+                if step is not None:
+                    self._start(step)
+        self.executor.expect(len(self._running) + len(self._schedule))
+        return bool(self._running) or (bool(self._schedule) and not self._is_pausing)
 
     def _is_listed(self, task: Task) -> bool:
         return self._only is None or task.id in self._only or task.film in self._only
@@ -139,22 +151,28 @@ class Driver:
             return None
         if not task.is_split:
             return Step(kind="render", task=task)
-        parts = self._shots.get(task.id, [])
+        parts = self._schedule.parts.get(task.id, [])
         if not parts:
             return Step(kind="split", task=task)
-        if any(self.states[part.id].state in UNFINISHED for part in parts):
+        if any(self.states[part.id].state in UNFINISHED for part in reversed(parts)):  # the last ones begin last
             return None
         if task.sweep is not None:
             return Step(kind="join", task=task, cells=cells.outcomes(parts, self.states))
-        if self._failed_parts(task):
-            self._fail(task, shots.failure(self._failed_parts(task), len(parts)))
+        failed = self._failed_parts(task)
+        if failed:
+            self._fail(task, shots.failure(failed, len(parts)), shots.given_up(failed))
             return None
-        return Step(kind="join", task=task, parts=tuple(part.output for part in parts))
+        states = self.states
+        gone = [part for part in parts if states[part.id].made and not is_there(part, states[part.id])]
+        for part in gone:
+            self.folder.log(part.id, f"{part.output} is missing, or another file; it is rendered again")
+            self._set(part, state="WAITING")
+        return None if gone else Step(kind="join", task=task, parts=tuple(part.output for part in parts))
 
     def _failed_parts(self, task: Task) -> list[tuple[Task, TaskState]]:
         """The parts without which a film cannot be joined, or that are missing on a sheet and were not given up."""
         enough = ("SUCCEEDED",) if task.sweep is None else ("SUCCEEDED", "EATEN")
-        parts = self._shots.get(task.id, [])
+        parts = self._schedule.parts.get(task.id, [])
         return [(part, self.states[part.id]) for part in parts if self.states[part.id].state not in enough]
 
     def _start(self, step: Step) -> None:
@@ -197,11 +215,12 @@ class Driver:
         idle["last_frame"] = max(last_frame, state.last_frame)
         match event:
             case DoneEvent(shots=(_, *_)) | DoneEvent(cells=(_, *_)):
-                self._set(task, state="WAITING", **idle)
-                self._add_shots(task, event)
+                self._set(task, state=running.stopped_as or "WAITING", **idle)
+                if running.stopped_as is None:
+                    self._add_shots(task, event)
             case DoneEvent() if failed := self._failed_parts(task):  # a sheet with gaps
                 self._set(task, attempts=0, **idle)
-                self._fail(task, shots.failure(failed, len(self._shots[task.id])))
+                self._fail(task, shots.failure(failed, len(self._schedule.parts[task.id])), shots.given_up(failed))
             case DoneEvent():
                 self.folder.log(task.id, f"{event.path}: {event.frames} frames in {seconds} s")
                 made = film_files(task, event.frames)
@@ -224,24 +243,31 @@ class Driver:
 
     def _fail(self, task: Task, event: FailedEvent, stopped_as: State | None = None) -> None:
         self.folder.log(task.id, f"status {event.status}: {event.message}\n{event.detail}")
-        self._set(task, state=stopped_as or "DEAD", status=event.status, message=event.message)
+        status = event.status if stopped_as is None else 0
+        self._set(task, state=stopped_as or "DEAD", status=status, message=event.message)
 
     def _add_shots(self, task: Task, event: DoneEvent) -> None:
-        parts_of = cells.cells_of if event.cells else shots.shots_of
-        parts = parts_of(task, event, self.folder.parts(task.id))
+        others = len(self.job.tasks) - len(self._schedule.parts.get(task.id, []))
+        at_most = MAX_WITH_SHOTS - others
+        folder = self.folder.parts(task.id)
+        if event.cells:
+            parts = cells.cells_of(task, event, folder)
+        else:
+            parts = shots.shots_of(task, event, folder, at_most=at_most)
         self._change(self.job.with_shots(task.id, parts))
         self.folder.log(task.id, f"{len(parts)} tasks")
 
     def _discard_shots(self, task: Task) -> None:
         self.folder.remove_parts(task.id)
-        for part in self._shots.get(task.id, []):
+        for part in self._schedule.parts.get(task.id, []):
             self.folder.forget(part.id)
         self._change(self.job.with_shots(task.id, []))
 
     def _change(self, job: Job) -> None:
         self.folder.write_job(job)
-        self.job, self._shots = job, shots_by_film(job)
+        self.job = job
         self.states = {part.id: self.states.get(part.id, TaskState()) for part in job.tasks}
+        self._schedule = Schedule(self.job, self.states)
         self.observer.job(self.job, self.states)
 
     def _set(self, task: Task, **values: object) -> None:
@@ -250,6 +276,10 @@ class Driver:
         if after != before:
             self.folder.write_state(task.id, after)
             self.states[task.id] = after
+            if after.state == "WAITING":
+                self._schedule.consider(task.id)
+            if after.state not in UNFINISHED:
+                self._schedule.consider_followers(task.id)
             if after.state != before.state:
                 self.observer.state(task, after)
 
@@ -277,13 +307,15 @@ class Driver:
         named = set(request.tasks)
         for task in self.job.tasks:
             has_named_shot = request.action == "retry" and any(
-                shot.id in named for shot in self._shots.get(task.id, [])
+                shot.id in named for shot in self._schedule.parts.get(task.id, [])
             )
             if named and task.id not in named and task.film not in named and not has_named_shot:
                 continue
             match request.action, self.states[task.id].state:
                 case "retry", "EATEN" if not named:
                     pass
+                case "retry", "RUNNING" if task.id in self._running:  # which may be about to stop
+                    self._running[task.id].stopped_as = None
                 case "retry", "DEAD" | "CANCELLED" | "EATEN":
                     self._set(task, state="WAITING", attempts=0, status=0, message="")
                     if self._only is not None:

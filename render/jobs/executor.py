@@ -30,7 +30,7 @@ STOP_SECONDS = 1.5
 BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from render.jobs.worker import main; main()"
 """A worker imports this very package, wherever Python would look, and nothing from the folder that it works in."""
 LOG_TAIL = 2000
-"""Characters of the end of a dead worker's standard error that are reported."""
+"""Bytes of the end of a log that are reported."""
 FREED_MEMORY = ", as Linux does where memory is short"
 
 
@@ -208,8 +208,18 @@ def _end_of_worker(worker: _Worker) -> EndEvent:
         message += FREED_MEMORY if -status == signal.SIGKILL else ""
     else:
         message = f"its worker process ended with status {status}"
-    detail = worker.log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:] if worker.log.exists() else ""
+    detail = log_tail(worker.log)
     return FailedEvent(status=MissingError.status, message=message, may_pass=True, detail=detail)
+
+
+def log_tail(log: Path) -> str:
+    """Returns the end of a log; an empty text when it cannot be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(log.stat().st_size - LOG_TAIL, 0))
+            return file.read(LOG_TAIL).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def gpu_variables(number: int) -> dict[str, str]:

@@ -34,19 +34,28 @@ from pydantic import TypeAdapter, ValidationError
 from render.errors import StorageError, UsageError
 from render.film.atomic import TEMPORARY_NAME, atomic_write, storage_errors
 from render.film.folder import MARKER
-from render.film.lock import LOCK, lock_folder
+from render.film.lock import LOCK, InUseError, lock_folder
 from render.jobs.model import NAME, Job, Progress, Record, Task, TaskState
 from render.system.files import open_regular
-from render.text import did_you_mean, quote
+from render.text import did_you_mean, escape, quote
 
 FOLDER_VARIABLE = "RENDER_JOBS"
 """The environment variable that names the folder of jobs."""
 MAX_BYTES = 2**28
-"""Bytes of a file of a job that are read at most."""
+"""Bytes of a file of a job, at most."""
+ANSWER_SECONDS = 10.0
+"""In which a driver deals with a request; an older one is of a command that has given up."""
+REQUEST_NAME = r"[0-9]{20}-[0-9a-f]{32}\.json"
+"""The regular expression of a request's name."""
 JOB, PROGRESS, TASKS, REQUESTS, LOGS, PARTS = "job.json", "progress.json", "tasks", "requests", "logs", "parts"
-DRIVER_LOG = "driver.txt"
+DRIVER = "driver"
+DRIVER_LOG = f"{DRIVER}.txt"
 RecordT = TypeVar("RecordT", bound=Record)
 _progress = TypeAdapter(dict[str, Progress])
+
+
+class DamagedError(StorageError):
+    """A file of a job is not what was written."""
 
 
 class Request(Record):
@@ -87,13 +96,29 @@ class JobFolder:
         _write(self.path / JOB, job)
 
     def state(self, task: Task) -> TaskState:
-        """Returns the state of a task. Raises StorageError when it cannot be read."""
+        """Returns the state of a task; one that is damaged waits, and its film is found again. Raises StorageError."""
         file = self.path / TASKS / f"{task.id}.json"
-        return self._read(file, TaskState) if os.path.lexists(file) else TaskState()
+        if not os.path.lexists(file):
+            return TaskState()
+        try:
+            return self._read(file, TaskState)
+        except DamagedError:
+            return TaskState(message=f"{file} is damaged; what exists of the film is kept")
 
     def states(self, job: Job) -> dict[str, TaskState]:
         """Returns the state of each task by its id."""
         return {task.id: self.state(task) for task in job.tasks}
+
+    def states_for_display(self, job: Job, *, is_running: bool) -> dict[str, TaskState]:
+        """Returns the states as they are meant: what a driver that has died left RUNNING waits for the next one."""
+        states = self.states(job)
+        if is_running:
+            return states
+        waiting = {"state": "WAITING", "pid": None, "started": None}
+        return {
+            key: state.model_copy(update=waiting) if state.state == "RUNNING" else state
+            for key, state in states.items()
+        }
 
     def write_state(self, task_id: str, state: TaskState) -> None:
         """Writes the state of a task. Raises StorageError."""
@@ -122,7 +147,7 @@ class JobFolder:
         """Appends lines to the log of a task; a disk that is full loses them."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with contextlib.suppress(OSError), self.log_path(task_id).open("a", encoding="utf-8") as file:
-            file.write("".join(f"{stamp} {line}\n" for line in text.splitlines()))
+            file.write("".join(f"{stamp} {escape(line)}\n" for line in text.splitlines()))
 
     def progress(self) -> dict[str, Progress]:
         """Returns the progress of the running tasks; empty when there is none."""
@@ -146,7 +171,8 @@ class JobFolder:
         for folder in (self.path, self.path / TASKS):
             for file in folder.glob("*.tmp*"):
                 if re.fullmatch(TEMPORARY_NAME, file.name):
-                    file.unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):  # it takes no part in anything
+                        file.unlink(missing_ok=True)
 
     def send(self, request: Request) -> Path:
         """Writes a request to the driver; returns its file, which the driver removes. Raises StorageError."""
@@ -155,22 +181,31 @@ class JobFolder:
         return file
 
     def requests(self) -> Iterator[Request]:
-        """Yields the requests in their order, and removes each once it has been dealt with."""
+        """Yields the requests in their order, and removes each once it has been dealt with, or can be of nobody."""
         for file in sorted((self.path / REQUESTS).glob("*.json")):
+            if not re.fullmatch(REQUEST_NAME, file.name):  # one that is being written
+                continue
             try:
-                yield self._read(file, Request)
+                if time.time() - file.lstat().st_mtime <= ANSWER_SECONDS:
+                    yield Request.model_validate_json(_read_bytes(file))
+            except (OSError, ValidationError) as error:
+                self.log(DRIVER, f"a request that cannot be read: {error}")
             finally:
-                file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Makes this process the job's driver for the block. Raises StorageError when another one is."""
-        if self.is_running():
+        try:
+            lock: BaseFileLock = lock_folder(self.path)
+        except InUseError:
             raise StorageError(
                 f"job {self.name} is running already, in process {self.driver()}; `render jobs watch {self.name}` "
                 "shows it"
-            )
-        lock: BaseFileLock = lock_folder(self.path)
+            ) from None
+        except (FileNotFoundError, FileExistsError):
+            raise StorageError(f"job {self.name} was removed meanwhile") from None
         try:
             yield
         finally:
@@ -200,6 +235,12 @@ class JobFolder:
     def remove(self) -> None:
         """Removes the folder with all that is in it. Raises StorageError when the job is running."""
         with self.locked(), storage_errors(self.path):
+            for name in (JOB, TASKS, REQUESTS, LOGS, PARTS):  # what marks the folder is removed last
+                path = self.path / name
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
             shutil.rmtree(self.path)
 
     def _read(self, file: Path, kind: type[RecordT]) -> RecordT:
@@ -210,7 +251,7 @@ class JobFolder:
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             where = ".".join(map(str, first["loc"])) or "the file"
-            raise StorageError(
+            raise DamagedError(
                 f"{file} is damaged, or of another version of render ({where}: {first['msg']}); "
                 f"`render jobs remove {self.name}` removes the job, and no film"
             ) from None
@@ -230,8 +271,8 @@ def create(job: Job) -> JobFolder:
     path = jobs_folder() / job.name
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-        is_new = not any(path.iterdir())
-        if is_new:
+        is_new = all(re.fullmatch(TEMPORARY_NAME, file.name) for file in path.iterdir())
+        if is_new and not path.is_symlink():
             atomic_write(path / MARKER, b"")
     folder = JobFolder(path)
     with storage_errors(path):
@@ -272,7 +313,10 @@ def require_tasks(job: Job, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _write(file: Path, record: Record) -> None:
-    atomic_write(file, json.dumps(record.model_dump(mode="json"), indent=1).encode())
+    data = json.dumps(record.model_dump(mode="json"), indent=1).encode()
+    if len(data) > MAX_BYTES:
+        raise StorageError(f"{file} would be larger than {MAX_BYTES} bytes; several jobs with fewer scenes are smaller")
+    atomic_write(file, data)
 
 
 def _read_bytes(file: Path) -> bytes:

@@ -11,6 +11,8 @@ from render.scene.document import Override
 from render.sweep.model import CellWork, SweepOptions
 
 MAX_TASKS = 10_000
+MAX_WITH_SHOTS = 2 * MAX_TASKS
+"""Tasks of a job with the shots of its films, at most, but for one shot that each film has in any case."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 """The regular expression of a job's name, which is that of its folder."""
 TASK_ID = r"^[1-9][0-9]{0,4}(\.[1-9][0-9]{0,4})?$"
@@ -104,7 +106,7 @@ class Job(Record):
     format: Literal[1] = 1
     name: str = Field(pattern=NAME)
     created: float
-    tasks: tuple[Task, ...] = Field(max_length=2 * MAX_TASKS)
+    tasks: tuple[Task, ...] = Field(max_length=MAX_WITH_SHOTS + MAX_TASKS)
 
     def with_shots(self, film: str, shots: Sequence[Task]) -> Job:
         """Returns the job with these shots of a film after it, in the place of any others."""
@@ -128,6 +130,11 @@ class Progress(Record):
     last: int
     rate: float | None = None
     eta_s: float | None = None
+
+
+def task_number(task_id: str) -> tuple[int, ...]:
+    """Returns the numbers in a task's id, by which tasks are ordered: a film, its shots, the next film."""
+    return tuple(map(int, task_id.split(".")))
 
 
 def counts(states: Iterable[TaskState]) -> dict[State, int]:

@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Collection, Sequence
 from contextlib import closing
-from pathlib import Path
 
 from render.errors import Interrupted, RenderError, StorageError
 from render.jobs.driver import Driver, Observer
+from render.jobs.executor import log_tail
 from render.jobs.folder import DRIVER_LOG, LOGS, JobFolder
 from render.jobs.model import UNFINISHED, Job, Progress, TaskState
 from render.jobs.placement import LocalWorkers, Placement
@@ -21,7 +21,6 @@ START_SECONDS = 60.0
 WATCH_SECONDS = 0.3
 """Between looks at a job that another process runs."""
 BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from render.cli.main import main; main()"
-LOG_TAIL = 2000
 
 
 class TasksFailed(RenderError):
@@ -52,23 +51,16 @@ def run_job(
 
 def require_success(job: Job, states: dict[str, TaskState], *, only: Collection[str] | None = None) -> None:
     """Raises TasksFailed when tasks have failed, Interrupted when tasks remain or were cancelled."""
-    tasks = [task for task in job.tasks if only is None or task.id in only or task.film in only]
+    chosen = [task for task in job.tasks if only is None or task.id in only or task.film in only]
+    films = {task.id for task in chosen}
+    tasks = [task for task in chosen if task.film not in films]  # a film stands for its shots
     failed = [task for task in tasks if states[task.id].state == "DEAD"]
-    films = {task.id for task in failed}
-    listed = [task for task in failed if task.film not in films]
-    if listed:
-        lines = [f"  {task.label}: status {states[task.id].status}: {states[task.id].message}" for task in listed]
-        count = sum(task.film is None for task in tasks)
-        raise TasksFailed(
-            "\n".join(
-                [
-                    f"{len(listed)} of {count} tasks failed; --retry, or `render jobs retry {job.name}`, tries them "
-                    "again",
-                    *lines,
-                ]
-            ),
-            status=states[listed[0].id].status,
+    if failed:
+        lines = [f"  {task.label}: status {states[task.id].status}: {states[task.id].message}" for task in failed]
+        summary = (
+            f"{len(failed)} of {len(tasks)} tasks failed; --retry, or `render jobs retry {job.name}`, tries them again"
         )
+        raise TasksFailed("\n".join([summary, *lines]), status=states[failed[0].id].status)
     for some, what in (
         (("CANCELLED",), "were cancelled; `render jobs retry"),
         (UNFINISHED, "wait; `render jobs resume"),
@@ -101,24 +93,23 @@ def start_detached(folder: JobFolder, *, placement: Placement, only: Sequence[st
         )
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
-        if folder.is_running() and folder.driver() == str(process.pid):
+        has_ended = process.poll() is not None
+        if folder.driver() == str(process.pid):  # it has locked the folder, and may have ended since
             return
-        if process.poll() is not None:
-            if process.returncode in (0, TasksFailed.status) or "tasks failed" in _tail(log):
-                return
-            raise StorageError(f"the job ended at once: {_tail(log).strip()}")
+        if has_ended:
+            raise StorageError(f"the job ended at once: {log_tail(log).strip()}")
         time.sleep(WATCH_SECONDS / 10)
     raise StorageError(f"the job does not begin; its process is {process.pid}")
 
 
 def watch(folder: JobFolder, observer: Observer) -> None:
     """Reports a job that another process runs until it ends. Raises as `run_job`."""
-    job, states = _look(folder)
+    job, states = _look(folder, is_running=folder.is_running())
     observer.job(job, states)
     last: dict[str, Progress] = {}
     while True:
         is_running = folder.is_running()
-        job, now = _look(folder)
+        job, now = _look(folder, is_running=is_running)
         if now.keys() != states.keys():
             observer.job(job, now)
         progress = folder.progress() if is_running else {}
@@ -135,13 +126,6 @@ def watch(folder: JobFolder, observer: Observer) -> None:
     require_success(job, states)
 
 
-def _look(folder: JobFolder) -> tuple[Job, dict[str, TaskState]]:
+def _look(folder: JobFolder, *, is_running: bool) -> tuple[Job, dict[str, TaskState]]:
     job = folder.job()
-    return job, folder.states(job)
-
-
-def _tail(log: Path) -> str:
-    try:
-        return log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
-    except OSError:
-        return ""
+    return job, folder.states_for_display(job, is_running=is_running)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from render.jobs.messages import DoneEvent, FailedEvent
-from render.jobs.model import Task, TaskState
+from render.jobs.model import State, Task, TaskState
 
 MAX_SHOTS = 9999
 """Tasks of a film; more shots are rendered several in a task."""
@@ -25,9 +25,14 @@ def group_shots(starts: Sequence[int], length: int, *, at_least: int) -> list[in
     return chosen
 
 
-def shots_of(film: Task, split: DoneEvent, folder: Path) -> list[Task]:
-    """Returns a task for each range of a split film, all made as the film would be; `folder` is for their films."""
+def shots_of(film: Task, split: DoneEvent, folder: Path, *, at_most: int) -> list[Task]:
+    """Returns a task for each range of a split film, all made as the film would be; `folder` is for their films.
+
+    Where they are more than `at_most`, which is at least 1, some have several ranges.
+    """
     suffix = Path(film.output).suffix
+    starts, last = split.shots[:-1], split.shots[-1]
+    cuts = (*starts[:: -(-len(starts) // max(at_most, 1))], last)
     return [
         film.model_copy(
             update={
@@ -42,8 +47,14 @@ def shots_of(film: Task, split: DoneEvent, folder: Path) -> list[Task]:
                 "machine": split.machine,
             }
         )
-        for number, (first, last) in enumerate(pairwise(split.shots), 1)
+        for number, (first, last) in enumerate(pairwise(cuts), 1)
     ]
+
+
+def given_up(failed: Sequence[tuple[Task, TaskState]]) -> State | None:
+    """What a film is with its shots that the user cancelled or gave up, None where one of them failed by itself."""
+    states = {state.state for _, state in failed}
+    return None if "DEAD" in states else "CANCELLED" if "CANCELLED" in states else "EATEN"
 
 
 def failure(failed: Sequence[tuple[Task, TaskState]], count: int) -> FailedEvent:

@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from render.pipeline.scene import Scene
 from render.scene.document import Override
 from render.scene.yaml_tree import read_text
 from render.system.device import check_names
-from render.text import quote
+from render.text import escape, escape_lines, quote
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,26 @@ class Tasks:
     failed: Mapping[str, TaskState] = field(default_factory=dict)
 
 
-def make_tasks(entries: Sequence[Entry]) -> Tasks:
+def make_tasks(
+    entries: Sequence[Entry], *, on_checked: Callable[[int, int], object] = lambda done, total: None
+) -> Tasks:
     """Returns a task for each entry, after its scene was loaded and checked.
 
-    A scene that is wrong is a task that has failed. Raises UsageError for entries that name one film, or too many.
+    A scene that is wrong is a task that has failed. `on_checked` is called after each, with their number so far and
+    that of all. Raises UsageError for entries that name one film, that have names that are no text, or too many.
     """
     if len(entries) > MAX_TASKS:
         raise UsageError(f"{len(entries)} scenes; a job has at most {MAX_TASKS}")
     tasks: list[Task] = []
     failed: dict[str, TaskState] = {}
     for number, entry in enumerate(entries, 1):
+        _require_text(entry)
         task, error = _task(entry, str(number))
         tasks.append(task)
         if error is not None:
-            message = f"{entry.position}: {error}" if entry.position else str(error)
+            message = escape_lines(f"{entry.position}: {error}" if entry.position else str(error))
             failed[task.id] = TaskState(state="DEAD", status=error.status, message=message)
+        on_checked(number, len(entries))
     _require_different_films([task for task in tasks if task.id not in failed])
     return Tasks(tuple(_labelled(tasks)), failed)
 
@@ -115,24 +120,28 @@ def submit(folder: JobFolder, made: Tasks) -> Job:
     require_no_other_job(folder.name, made.tasks)
     before = _job_before(folder)
     known = {} if before is None else {task.id: task for task in before.tasks}
-    job = Job(name=folder.name, created=time.time() if before is None else before.created, tasks=made.tasks)
-    for film, parts in ({} if before is None else shots_by_film(before)).items():
-        if known[film] in made.tasks:
-            job = job.with_shots(film, parts)
-    kept = {task.id for task in job.tasks if known.get(task.id) == task}
+    shots = {} if before is None else shots_by_film(before)
+    tasks: list[Task] = []
+    for task in made.tasks:
+        is_same = known.get(task.id) == task and not _is_gone(task, folder.state(task))
+        tasks += [task, *shots.get(task.id, ())] if is_same else [task]
+        if not is_same and task.id in known:
+            folder.forget(task.id)
+    kept = {task.id for task in tasks}
     for old in known.values():
         if old.id not in kept:
             folder.forget(old.id)
-    for task in job.tasks:
-        state = folder.state(task)
-        if task.id in made.failed:
-            folder.write_state(task.id, made.failed[task.id])
-            folder.log(task.id, made.failed[task.id].message)
-        elif state.state == "SUCCEEDED" and task.film is None and not is_there(task, state):
-            job = job.with_shots(task.id, []) if task.is_split else job
-            folder.forget(task.id)
+    for task_id, state in made.failed.items():
+        folder.write_state(task_id, state)
+        folder.log(task_id, state.message)
+    job = Job(name=folder.name, created=time.time() if before is None else before.created, tasks=tuple(tasks))
     folder.write_job(job)
     return job
+
+
+def _is_gone(task: Task, state: TaskState) -> bool:
+    """Whether the film of a task that has succeeded is not there any more."""
+    return state.state == "SUCCEEDED" and not is_there(task, state)
 
 
 def _task(entry: Entry, task_id: str) -> tuple[Task, RenderError | None]:
@@ -140,7 +149,7 @@ def _task(entry: Entry, task_id: str) -> tuple[Task, RenderError | None]:
     path = Path.cwd() / entry.scene
     task = Task(
         id=task_id,
-        label=str(entry.scene),
+        label=escape(entry.scene),
         scene=str(path),
         folder=str(Path.cwd()),
         overrides=entry.overrides,
@@ -171,6 +180,20 @@ def _task(entry: Entry, task_id: str) -> tuple[Task, RenderError | None]:
     return task.model_copy(update=update), None
 
 
+def _require_text(entry: Entry) -> None:
+    """Raises UsageError for what the files of a job, which are UTF-8, cannot hold: names of other bytes."""
+    for text in (
+        str(Path.cwd()),
+        str(entry.scene),
+        entry.output or "",
+        *(part for each in entry.overrides for part in each),
+    ):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{quote(text)} is not UTF-8, and cannot be part of a job; rename it") from None
+
+
 def _load(entry: Entry, text: str | None) -> Scene:
     overrides = list(entry.overrides)
     if entry.output is not None:
@@ -183,10 +206,13 @@ def _load(entry: Entry, text: str | None) -> Scene:
 
 
 def _labelled(tasks: Sequence[Task]) -> Iterator[Task]:
-    """Yields the tasks, those of a scene that is listed several times with the name of their film in the label."""
-    numbers = Counter(task.label for task in tasks)
+    """Yields the tasks, those of a scene that is listed several times with their film in the label, or its path."""
+    scenes = Counter(task.label for task in tasks)
+    films = Counter((task.label, Path(task.output).name) for task in tasks)
     for task in tasks:
-        label = task.label if numbers[task.label] == 1 else f"{task.label} {Path(task.output).name}"
+        name = Path(task.output).name
+        film = name if films[task.label, name] == 1 else task.output
+        label = task.label if scenes[task.label] == 1 else f"{task.label} {escape(film)}"
         yield task.model_copy(update={"label": label})
 
 
@@ -196,8 +222,8 @@ def _require_different_films(tasks: Iterable[Task]) -> None:
         film = _film(task)
         if film in films:
             raise UsageError(
-                f"{films[film].label} and {task.label} make the same film, {task.output}; an output of its own for one "
-                "of them names another path"
+                f"{films[film].label} and {task.label} make the same film, {escape(task.output)}; an output of its own "
+                "for one of them names another path"
             )
         films[film] = task
 
@@ -211,7 +237,8 @@ def require_no_other_job(name: str, tasks: Iterable[Task]) -> None:
         for task, state in _states(folder):
             if _film(task) in films and state.state in UNFINISHED:
                 raise UsageError(
-                    f"job {folder.name} is making {task.output} already; `render jobs watch {folder.name}` shows it"
+                    f"job {folder.name} is making {escape(task.output)} already; `render jobs watch {folder.name}` "
+                    "shows it"
                 )
 
 

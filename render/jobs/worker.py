@@ -13,9 +13,10 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from typing import IO
 
-from render.errors import Interrupted
+from render.errors import Interrupted, RenderError
 from render.jobs.messages import Event, Step
 
 STOP = b"stop\n"
@@ -59,8 +60,12 @@ class Worker:
         for line in commands:
             if line == STOP:
                 self._stop()
-            else:
+                continue
+            try:
                 self._steps.put(Step.model_validate_json(line))
+            except ValueError:  # without this thread the process would wait for ever
+                traceback.print_exc()
+                os._exit(RenderError.status)
         self._steps.put(None)
         self._stop()
         time.sleep(GRACE)

@@ -9,7 +9,7 @@ from typing import Any
 from render.choices import CONTAINERS
 from render.errors import StorageError, UsageError
 from render.film.assembly import is_intact
-from render.film.atomic import storage_errors
+from render.film.atomic import ExistsError, storage_errors
 from render.film.content import CONTENT_KEY
 from render.film.naming import numbered_path
 from render.pipeline.identity import without_sound
@@ -19,7 +19,8 @@ from render.pipeline.plan import Plan, embedded_elsewhere
 def is_finished(plan: Plan, metadata: Mapping[str, Any]) -> bool:
     """Whether this very film is at the target, by what it embeds and by the packets and checksums of what is there.
 
-    Raises StorageError when something else is in the way, UsageError when the target is what the film is made from.
+    Raises StorageError when something else is in the way, ExistsError when that is a file, UsageError when the target
+    is what the film is made from.
     """
     target = plan.target
     files = [numbered_path(target, i) for i in plan.frames] if plan.format.is_pictures else [target]
@@ -53,21 +54,21 @@ def reusable_film(plan: Plan, metadata: Mapping[str, Any]) -> Path | None:
 
 
 def _require_this_film(file: Path, metadata: Mapping[str, Any]) -> None:
-    """Raises StorageError when a file is not the film with this metadata, or is damaged."""
+    """Raises ExistsError when a file is not the film with this metadata, or is damaged."""
     embedded = _embedded(file)
     if embedded == metadata:
         if not is_intact(file):
-            raise StorageError(
+            raise ExistsError(
                 f"{file} is this film, but it has lost frames or is damaged; --overwrite makes it again, --output "
                 "names another path"
             )
         return
     if embedded is not None and without_sound(embedded) == without_sound(metadata):
-        raise StorageError(
+        raise ExistsError(
             f"{file} is this film with another sound; --overwrite replaces the sound and dreams nothing again, "
             "--output names another path"
         )
-    raise StorageError(f"{file} exists and is another film; --overwrite replaces it, --output names another path")
+    raise ExistsError(f"{file} exists and is another film; --overwrite replaces it, --output names another path")
 
 
 def _embedded(file: Path) -> dict[str, Any] | None:

@@ -137,7 +137,7 @@ def _make(
     except KeyboardInterrupt:
         raise Interrupted(_resume_hint(plan, checkpoint, segments)) from None
     except ExistsError as error:
-        raise StorageError(
+        raise ExistsError(
             f"{error}; all frames are safe in {checkpoint.folder}: move that file away and run the same command, or "
             "--overwrite replaces it"
         ) from None

@@ -104,6 +104,11 @@ class Scene:
             return scene
         return scene.titled(f"{frames[0]}-{frames[1]}")
 
+    def at(self, path: str) -> Scene:
+        """Returns the scene with its film at another path of the same ending, whatever characters it has."""
+        output = self.output.model_copy(update={"path": path})
+        return replace(self, spec=self.spec.replaced(output=output), output=output)
+
     def titled(self, title: str) -> Scene:
         """Returns the scene with `title` in its film's name."""
         return replace(self, output=self.output.titled(title))

@@ -73,7 +73,7 @@ RULES = (
         ("class", "still"),
         {
             "dream.transforms.scale": [0.8, 1.2],
-            "dream.steps": 130,
+            "dream.steps": 100,
             "dream.gradient": {"natural": {"decay_power": 0.75, "color_correlation": 0.9, "min_frequency": 2}},
             "dream.step_size": 0.006,
             "dream.final_step_scale": 0.2,

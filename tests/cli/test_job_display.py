@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from render.cli.job_display import JsonJobDisplay, LogJobDisplay, TableJobDisplay
+from render.cli.output import print_table
 from render.jobs.model import Job, Progress, Task, TaskState
 
 
@@ -84,3 +85,33 @@ def test_json_has_an_object_for_each_event(capsys: pytest.CaptureFixture[str]) -
         "state": "WAITING"
     }
     assert events[2] == {"event": "frame", "task": "1", "frame": 1, "first": 0, "last": 4, "rate": None, "eta_s": None}
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_no_name_is_markup_or_breaks_the_table(width: int) -> None:
+    display = TableJobDisplay(Console(file=io.StringIO(), width=width, height=24))
+    job, states = job_of(2)
+    names = ("[red]a[/b] :smile:.yaml", "x" * 5000)
+    tasks = tuple(task.model_copy(update={"label": name}) for task, name in zip(job.tasks, names, strict=True))
+    display.job(job.model_copy(update={"tasks": tasks}), states)
+    lines = table_text(display, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    if width == 80:
+        assert "[red]a[/b] :smile:" in lines[1]
+
+
+def test_a_table_of_a_list_has_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("name",), [("[red]a[/b] :smile:",)])
+    assert capsys.readouterr().out.splitlines()[1] == "[red]a[/b] :smile:"
+
+
+def test_films_are_printed_when_the_table_is_gone_and_shots_are_no_films(capsys: pytest.CaptureFixture[str]) -> None:
+    job, states = job_of(2)
+    shot = job.tasks[0].model_copy(update={"film": "2"})
+    done = TaskState(state="SUCCEEDED", frames=1, seconds=2)
+    for display in (TableJobDisplay(Console(file=io.StringIO())), LogJobDisplay(Console(file=io.StringIO()))):
+        with display:
+            display.job(job, states)
+            display.state(shot, done)
+            display.state(job.tasks[1], done)
+        assert capsys.readouterr().out == "s2.mp4: 1 frame, rendered in 2 s\n"

@@ -37,9 +37,9 @@ def test_the_command_of_each_film_is_printed_and_makes_it(call: Call, folder: Pa
     ended = call("sweep", "s.yaml", *VARY, "--scale", "2", "--precision", "float32", "--set", "camera.zoom=1.1")
     assert ended.status == 0
     lines = ended.out.splitlines()
-    assert lines[4] == "s.sweep.png: 4 frames, rendered in 0 s"
-    assert lines[5].split() == ["0", "seed=1,", "dream.steps=0"]
-    assert lines[6].strip() == (
+    assert lines[0] == "s.sweep.png: 4 frames, rendered in 0 s"
+    assert lines[1].split() == ["0", "seed=1,", "dream.steps=0"]
+    assert lines[2].strip() == (
         "render film s.yaml --set camera.zoom=1.1 --set seed=1 --set dream.steps=0 --scale 2 --precision float32 "
         "--output s.sweep.0000.mp4"
     )
@@ -48,7 +48,7 @@ def test_the_command_of_each_film_is_printed_and_makes_it(call: Call, folder: Pa
         "s.sweep.cells/index.json: what each cell is",
     ]
     assert (folder / "s.sweep.png").exists()
-    assert call(*shlex.split(lines[12])[1:]).status == 0
+    assert call(*shlex.split(lines[8])[1:]).status == 0
     assert (folder / "s.sweep.0003.mp4").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -31,7 +32,7 @@ for line in sys.stdin.buffer:
 
 
 @pytest.fixture(scope="module")
-def gpus() -> Nodes:
+def gpus() -> Iterator[Nodes]:
     """Two nodes with four GPUs each, in name only."""
     with Nodes({"CPU": 2, "GPU": 4}, {"CPU": 2, "GPU": 4}) as made:
         yield made

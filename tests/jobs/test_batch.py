@@ -77,35 +77,30 @@ def test_a_batch_renders_all_but_what_is_wrong_and_the_same_command_does_nothing
     assert not list(workspace.glob("*.parts"))
 
 
-def test_a_worker_that_is_killed_is_replaced_and_the_film_is_the_same(workspace: Path, serial: dict[str, str]) -> None:
-    batch = begin("batch", "a.yaml", *SLOW, "--name", "job", "--json")
-    folder = job_of("job")
-    wait_until((workspace / "a.mp4.parts/00000.json").exists)
-    workers(folder)[0].kill()
-    out, err = batch.communicate()
-    assert (batch.returncode, err) == (0, "")
-    frames = [each["frame"] for each in events(out) if each["event"] == "frame"]
-    assert frames.count(0) == 1  # what was finished is not made again
-    assert sha256(workspace / "a.mp4") == serial["slow"]
-    assert "its worker process was killed by signal 9 (SIGKILL)" in folder.log_path("1").read_text()
-
-
-def test_a_driver_that_is_killed_leaves_no_worker_and_the_same_command_goes_on(
+def test_killed_workers_are_replaced_a_killed_driver_leaves_none_and_the_film_is_the_same(
     workspace: Path, serial: dict[str, str]
 ) -> None:
     command = ("batch", "a.yaml", *SLOW, "--name", "job", "--json")
     batch = begin(*command)
     folder = job_of("job")
     wait_until((workspace / "a.mp4.parts/00000.json").exists)
-    (worker,) = workers(folder)
+    (first,) = workers(folder)
+    first.kill()
+    wait_until((workspace / "a.mp4.parts/00001.json").exists)
+    (second,) = workers(folder)
     batch.kill()
-    batch.communicate()
+    out, err = batch.communicate()
+    assert not err
+    frames = [json.loads(line)["frame"] for line in out.splitlines() if line.startswith('{"event": "frame"')]
+    assert frames.count(0) == 1  # what was finished is not made again
+    assert "its worker process was killed by signal 9 (SIGKILL)" in folder.log_path("1").read_text()
+    assert second != first
     assert states(folder) == {"1": "RUNNING"}
     again = begin(*command)
     out, err = again.communicate()
     assert (again.returncode, err) == (0, "")
-    assert not worker.is_running()
-    assert min(each["frame"] for each in events(out) if each["event"] == "frame") >= 4
+    assert not second.is_running()
+    assert min(each["frame"] for each in events(out) if each["event"] == "frame") >= 8
     assert sha256(workspace / "a.mp4") == serial["slow"]
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from render.cli.main import main
+from render.jobs.driver import Driver, Observer
 from render.jobs.folder import find
+from render.jobs.model import TaskState
 from tests.cli.program import Ended
 from tests.jobs.parts import FakeExecutor, made_job, run, states
 
@@ -125,3 +129,35 @@ def test_a_damaged_job_does_not_hide_the_others(call: Call) -> None:
     assert f"`render jobs remove {folder.name}` removes the job, and no film" in ended.err
     assert "1 succeeded" in ended.out
     assert call("jobs", "remove", folder.name).status == 0
+
+
+def test_every_command_prints_json(call: Call) -> None:
+    name = made_job("a.yaml").name
+    assert json.loads(call("jobs", "--json").out)[0]["name"] == name
+    assert json.loads(call("jobs", "list", name, "--json").out)[0]["state"] == "WAITING"
+    assert json.loads(call("jobs", "pause", name, "--json").out)["event"] == "paused"
+    assert json.loads(call("jobs", "log", name, "--json").out) == {"event": "log", "name": name, "lines": []}
+    last = call("jobs", "retry", name, "--json").out.splitlines()[-1]
+    assert json.loads(last)["state"] == "SUCCEEDED"
+    assert json.loads(call("jobs", "remove", name, "--json").out) == {"event": "removed", "name": name}
+
+
+def test_a_retry_of_a_job_that_runs_says_so(call: Call) -> None:
+    folder = made_job("a.yaml")
+    folder.write_state("1", TaskState(state="CANCELLED"))
+    begun = threading.Event()
+
+    def drive() -> None:
+        with folder.locked():
+            driver = Driver(folder, FakeExecutor(), Observer())
+            begun.set()
+            while list((folder.path / "requests").iterdir()) or driver.states["1"].state == "CANCELLED":
+                driver._look()
+                time.sleep(0.01)
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    begun.wait()
+    assert call("jobs", "retry", folder.name).out == f"job {folder.name} retried: 1 waiting\n"
+    thread.join()

@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from render.errors import Interrupted
+from render.errors import Interrupted, StorageError
 from render.jobs.control import request
 from render.jobs.driver import MAX_ATTEMPTS, Driver, Observer
 from render.jobs.folder import Request
 from render.jobs.messages import DoneEvent, Event, FailedEvent, FrameEvent, Step, WarningEvent
-from render.jobs.model import Progress, Task, TaskState
+from render.jobs.model import Job, Progress, Task, TaskState
 from render.jobs.run import TasksFailed, exit_status, require_success, watch
 from render.jobs.submit import Entry, make_tasks, open_job, submit
 from tests.jobs.parts import FakeExecutor, finish, made_job, run, states
@@ -207,3 +207,81 @@ def test_a_job_is_watched_from_its_files(workspace: Path) -> None:
     folder.write_state("2", TaskState(state="DEAD", status=4, message="x"))
     with pytest.raises(TasksFailed):
         watch(folder, observer)
+
+
+def test_a_task_retried_before_it_has_stopped_goes_on(workspace: Path) -> None:
+    folder = made_job("a.yaml")
+    executor = FakeExecutor(lambda step: finish(step) if len(executor.steps) > 1 else [frame(0)])
+
+    class CancelAndRetry(Observer):
+        def progress(self, task: Task, progress: Progress) -> None:
+            if len(executor.steps) == 1:
+                driver.obey(Request(action="cancel"))
+                driver.obey(Request(action="retry"))
+
+    with folder.locked():
+        driver = Driver(folder, executor, CancelAndRetry())
+        driver.run()
+    assert states(folder) == {"1": "SUCCEEDED"}
+    assert len(executor.steps) == 2
+
+
+def test_a_state_that_is_damaged_costs_its_task_one_more_run(workspace: Path) -> None:
+    folder = made_job("a.yaml", "b.yaml")
+    run(folder, FakeExecutor())
+    (folder.path / "tasks" / "1.json").write_bytes(b"")
+    assert "1.json is damaged" in folder.state(folder.job().tasks[0]).message
+    executor = FakeExecutor()
+    run(folder, executor)
+    assert [step.task.id for step in executor.steps] == ["1"]
+    assert states(folder) == {"1": "SUCCEEDED", "2": "SUCCEEDED"}
+
+
+def test_requests_that_are_damaged_old_or_being_written_end_no_job(workspace: Path) -> None:
+    folder = made_job("a.yaml")
+    requests = folder.path / "requests"
+    damaged, old = requests / f"{1:020d}-{'0' * 32}.json", folder.send(Request(action="cancel"))
+    damaged.write_text("{")
+    os.utime(old, (1, 1))
+    unfinished = requests / f"{'0' * 32}.tmp.json"
+    unfinished.write_text('{"action": "cancel"')
+    run(folder, FakeExecutor())
+    assert states(folder) == {"1": "SUCCEEDED"}
+    assert list(requests.iterdir()) == [unfinished]
+
+
+def test_an_error_of_the_driver_stops_the_tasks_and_they_wait(workspace: Path) -> None:
+    class Closed(Observer):
+        def progress(self, task: Task, progress: Progress) -> None:
+            raise StorageError("standard output is closed")
+
+    folder = made_job("a.yaml", "b.yaml")
+    with pytest.raises(StorageError, match="closed"):
+        run(folder, FakeExecutor(lambda step: [frame(0)], slots=2), Closed())
+    assert states(folder) == {"1": "WAITING", "2": "WAITING"}
+
+
+def test_a_driver_that_died_left_no_task_running_for_those_who_look(workspace: Path) -> None:
+    folder = made_job("a.yaml")
+    folder.write_state("1", TaskState(state="RUNNING", pid=1, started=1.0))
+    assert folder.states_for_display(folder.job(), is_running=True)["1"].state == "RUNNING"
+    assert folder.states_for_display(folder.job(), is_running=False)["1"].state == "WAITING"
+
+
+def test_the_driver_looks_at_each_of_many_tasks_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = made_job("a.yaml").job().tasks[0]
+    folder = open_job("many")
+    count = 50
+    tasks = [task.model_copy(update={"id": str(n), "output": f"{task.output}.{n}"}) for n in range(1, count + 1)]
+    folder.write_job(Job(name="many", created=0.0, tasks=tuple(tasks)))
+    looks: list[str] = []
+    is_listed = Driver._is_listed
+
+    def look(driver: Driver, task: Task) -> bool:
+        looks.append(task.id)
+        return is_listed(driver, task)
+
+    monkeypatch.setattr(Driver, "_is_listed", look)
+    executor = FakeExecutor(lambda step: [DoneEvent(path=step.task.output, frames=2)], slots=4)
+    run(folder, executor)
+    assert looks == [step.task.id for step in executor.steps] == [str(n) for n in range(1, count + 1)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
+from render.film.lock import InUseError
 from render.jobs.executor import LocalExecutor, gpu_variables
 from render.jobs.messages import DoneEvent, EndEvent, Event, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
 from render.jobs.perform import perform
@@ -159,3 +161,71 @@ def test_a_folder_that_is_gone_is_a_sentence(workspace: Path) -> None:
     end = perform(Step(kind="render", task=task), lambda event: None)
     assert isinstance(end, FailedEvent)
     assert (end.status, end.message) == (4, f"cannot work in {workspace / 'gone'}: No such file or directory")
+
+
+def test_a_film_that_another_process_leaves_soon_is_waited_for(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the worker does whose driver died before it noted it."""
+    step = step_of()
+    monkeypatch.setattr("render.jobs.perform.IN_USE_INTERVAL", 0.01)
+    errors = iter([InUseError("in use"), InUseError("in use")])
+    made = job.Film(workspace / "a.mp4", 16, fps=Fraction(24), size=(64, 64), made=True)
+
+    def begin(*arguments: object) -> job.Film:
+        for error in errors:
+            raise error
+        return made
+
+    monkeypatch.setattr(job, "render", begin)
+    assert isinstance(perform(step, lambda event: None), DoneEvent)
+    monkeypatch.setattr("render.jobs.perform.IN_USE_SECONDS", 0.0)
+    errors = iter([InUseError("in use by another render")])
+    end = perform(step, lambda event: None)
+    assert isinstance(end, FailedEvent)
+    assert (end.status, end.message) == (4, "in use by another render")
+
+
+def test_overwrite_replaces_another_film_and_makes_no_film_again(workspace: Path) -> None:
+    step = step_of("a.yaml")
+    task = step.task.model_copy(update={"overwrite": True})
+    (workspace / "a.mp4").write_bytes(b"another film")
+    assert getattr(perform(Step(kind="render", task=task), lambda event: None), "is_new", None) is True
+    assert getattr(perform(Step(kind="render", task=task), lambda event: None), "is_new", None) is False
+
+
+def test_a_film_is_written_in_a_folder_and_at_a_name_of_any_characters(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workspace / "take%d \x1b[31m"
+    folder.mkdir()
+    (folder / "50%d\n\x1b[1mred.yaml").write_text(SCENE)
+    monkeypatch.chdir(folder)
+    step = step_of("50%d\n\x1b[1mred.yaml")
+    assert "\x1b" not in step.task.label
+    assert "\n" not in step.task.label
+    events: list[Event] = []
+    assert isinstance(perform(step, events.append), DoneEvent)
+    assert [path.name for path in folder.glob("*.mp4")] == ["50_d\n\x1b[1mred.mp4"]
+
+
+def test_a_scene_that_was_wrong_is_read_again_by_the_batch_alone(workspace: Path) -> None:
+    (workspace / "a.yaml").write_text("zoom: 1")
+    step = step_of()
+    first = perform(step, lambda event: None)
+    (workspace / "a.yaml").write_text(f"{SCENE}".replace("output: {", "output: {path: other.mp4, "))
+    second = perform(step, lambda event: None)
+    assert isinstance(first, FailedEvent)
+    assert isinstance(second, FailedEvent)
+    assert "a.yaml:1:1: unknown key 'zoom'" in first.message
+    assert second.message.endswith("a.yaml was wrong when the job was made; the same `render batch` reads it again")
+    assert not list(workspace.glob("*.mp4"))
+
+
+def test_a_worker_that_cannot_read_a_step_ends(workspace: Path) -> None:
+    with closing(LocalExecutor(1, workspace)) as executor:
+        os.kill(executor.start(step_of().model_copy(update={"kind": "dance"})), 0)
+        end = end_of(executor)
+    assert isinstance(end, FailedEvent)
+    assert end.message == "its worker process ended with status 1"
+    assert "dance" in end.detail

@@ -10,9 +10,13 @@ import pytest
 from render import Callbacks, Options, load, render
 from render.film.metadata import read_metadata
 from render.jobs.control import request
+from render.jobs.driver import Driver, Observer
 from render.jobs.folder import Request
 from render.jobs.messages import DoneEvent, Event, FailedEvent, Step
-from render.jobs.shots import group_shots
+from render.jobs.model import Task, TaskState
+from render.jobs.perform import perform
+from render.jobs.run import exit_status
+from render.jobs.shots import group_shots, shots_of
 from render.media import ffmpeg
 from render.system.checksum import sha256
 from tests.conftest import photo_tensor
@@ -108,6 +112,76 @@ def test_a_shot_that_fails_is_the_failure_of_its_film_and_the_others_are_kept(wo
     run(folder, executor)
     assert [(step.task.id, step.kind) for step in executor.steps] == [("1.2", "render"), ("1", "join")]
     assert states(made_job("footage.yaml", is_split=True))["1"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(("action", "state", "status"), [("cancel", "CANCELLED", 130), ("eat", "EATEN", 0)])
+def test_a_film_without_a_shot_that_the_user_gave_up_is_given_up(
+    workspace: Path, action: str, state: str, status: int
+) -> None:
+    write_shots(workspace)
+    folder = made_job("footage.yaml", is_split=True)
+    run(
+        folder,
+        FakeExecutor(lambda step: [*split(step)] if step.task.id != "1.2" else [FailedEvent(status=4, message="x")]),
+    )
+    request(folder, Request(action="retry"))
+    request(folder, Request.model_validate({"action": action, "tasks": ("1.2",)}))
+    after = run(folder, FakeExecutor(split))
+    assert states(folder) == {"1": state, "1.1": "SUCCEEDED", "1.2": state, "1.3": "SUCCEEDED"}
+    assert exit_status(folder.job(), after) == status
+
+
+def test_a_film_that_is_cancelled_while_its_shots_are_found_is_cancelled(workspace: Path) -> None:
+    write_shots(workspace)
+    folder = made_job("footage.yaml", is_split=True)
+
+    class Cancel(Observer):
+        def state(self, task: Task, state: TaskState) -> None:
+            if state.state == "RUNNING":
+                driver.obey(Request(action="cancel"))
+
+    with folder.locked():
+        driver = Driver(folder, FakeExecutor(split), Cancel())
+        driver.run()
+    assert states(folder) == {"1": "CANCELLED"}
+
+
+def test_a_shot_that_is_gone_is_rendered_again_before_its_film_is_joined(workspace: Path) -> None:
+    write_shots(workspace)
+    folder = made_job("footage.yaml", is_split=True)
+    run(folder, FakeExecutor(lambda step: [FailedEvent(status=4, message="x")] if step.kind == "join" else split(step)))
+    (folder.parts("1") / "8-16.mp4").unlink()
+    request(folder, Request(action="retry"))
+    executor = FakeExecutor(split)
+    run(folder, executor)
+    assert [(step.task.id, step.kind) for step in executor.steps] == [("1.2", "render"), ("1", "join")]
+
+
+def test_a_split_film_that_is_gone_begins_anew(workspace: Path) -> None:
+    write_shots(workspace)
+    folder = made_job("footage.yaml", is_split=True)
+    run(folder, FakeExecutor(split))
+    (workspace / "footage.mp4").unlink()
+    assert states(made_job("footage.yaml", is_split=True)) == {"1": "WAITING"}
+    assert not list((folder.path / "tasks").glob("1.*.json"))
+
+
+def test_shots_share_tasks_where_a_job_would_have_too_many(workspace: Path) -> None:
+    task = made_job("a.yaml").job().tasks[0]
+    found = DoneEvent(shots=(0, 8, 16, 24, 30))
+    frames = [[part.frames for part in shots_of(task, found, workspace, at_most=most)] for most in (9, 2, 0)]
+    assert frames == [[(0, 8), (8, 16), (16, 24), (24, 30)], [(0, 16), (16, 30)], [(0, 30)]]
+
+
+def test_a_shot_that_is_damaged_is_removed_and_the_join_tried_again(workspace: Path) -> None:
+    write_shots(workspace)
+    task = made_job("footage.yaml", is_split=True).job().tasks[0]
+    part = render(load("footage.yaml", [("--output", "output.path", "part.mp4")]), Options(frames=(0, 4))).path
+    part.write_bytes(part.read_bytes()[:-900])
+    end = perform(Step(kind="join", task=task, parts=(str(part),)), lambda event: None)
+    assert isinstance(end, FailedEvent)
+    assert (end.may_pass, end.message) == (True, f"{part} is damaged")
+    assert not part.exists()
 
 
 def test_a_film_with_one_shot_is_rendered_at_once(workspace: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from render.errors import RenderError, SceneError, StorageError, UsageError
 from render.jobs.batch_list import entries_of
 from render.jobs.folder import JobFolder, all_jobs, find
 from render.jobs.model import TaskState
-from render.jobs.submit import Entry, check_name, make_tasks
+from render.jobs.submit import Entry, check_name, make_tasks, open_job
 from tests.jobs.parts import SCENE, FakeExecutor, made_job, run, states
 
 COMMON = Entry(scene=Path())
@@ -208,3 +211,47 @@ def test_a_state_is_written_and_read(workspace: Path) -> None:
     state = TaskState(state="DEAD", status=3, message="no memory", made=((3, 4),), seconds=1.5)
     folder.write_state("1", state)
     assert folder.state(folder.job().tasks[0]) == state
+
+
+def test_names_that_are_no_text_are_refused(workspace: Path) -> None:
+    name = os.fsdecode(b"\xff.yaml")
+    (workspace / name).write_text(SCENE)
+    with pytest.raises(UsageError, match="is not UTF-8, and cannot be part of a job"):
+        make_tasks(entries_of([name], COMMON))
+
+
+def test_a_job_that_was_being_made_or_removed_when_all_ended_is_made_again(workspace: Path) -> None:
+    folder = made_job("a.yaml")
+    folder.remove()
+    assert not folder.path.exists()
+    folder.path.mkdir()
+    (folder.path / f"{'0' * 32}.tmp").touch()  # of the file that marks the folder
+    assert states(made_job("a.yaml")) == {"1": "WAITING"}
+    (folder.path / "job.json").unlink()
+    assert states(made_job("a.yaml")) == {"1": "WAITING"}
+
+
+def test_a_link_in_the_folder_of_jobs_is_not_written_to(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "mine").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="is not the folder of a job"):
+        open_job("mine")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_scenes_of_one_name_and_films_of_one_name_have_labels_of_their_own(workspace: Path) -> None:
+    films = ("x/f.mp4", "y/f.mp4", "g.mp4")
+    made = make_tasks([Entry(Path("a.yaml"), output=film) for film in films])
+    assert [task.label for task in made.tasks] == [
+        f"a.yaml {workspace}/x/f.mp4", f"a.yaml {workspace}/y/f.mp4", "a.yaml g.mp4"
+    ]  # fmt: skip
+
+
+def test_a_look_at_a_job_does_not_keep_a_driver_from_it(workspace: Path) -> None:
+    folder = made_job("a.yaml")
+    look = FileLock(folder.path / "lock", thread_local=False)
+    look.acquire()
+    threading.Timer(0.05, look.release).start()
+    with folder.locked():
+        assert folder.is_running()

@@ -29,7 +29,7 @@ from tests.conftest import photo_tensor
 SCENE = """
 size: [64, 48]
 duration: 6
-objectives: [{layer: blocks.1}]
+objectives: [{layer: blocks.1}, {statistics: none}]
 dream: {octaves: 1, steps: 1, transforms: {jitter: 4}}
 output: {segment_frames: 2}
 """

@@ -21,7 +21,7 @@ NOISE = """
 size: [320, 256]
 duration: 6
 source: {noise: {grain: 8}}
-objectives: [{layer: blocks.2}]
+objectives: [{layer: blocks.2}, {statistics: none}]
 dream: {octaves: 1, steps: 1, transforms: {jitter: 4}}
 output: {path: film.mp4, segment_frames: 2}
 """

@@ -22,7 +22,7 @@ size: [64, 48]
 duration: 8
 source: {noise: {grain: 8}}
 camera: {zoom: 1.05}
-objectives: [{layer: blocks.1}]
+objectives: [{layer: blocks.1}, {statistics: none}]
 dream: {octaves: 1, steps: 1, transforms: {jitter: 4}}
 output: {segment_frames: 3, path: film.mp4}
 """

@@ -15,7 +15,7 @@ size: [64, 48]
 duration: 11
 source: {noise: {grain: 8}}
 camera: {zoom: 1.05, rotate: 2}
-objectives: [{layer: blocks.2}]
+objectives: [{layer: blocks.2}, {statistics: none}]
 dream: {octaves: 1, steps: 1, transforms: {jitter: 4}, cadence: 4}
 output: {segment_frames: 3}
 """

@@ -18,7 +18,7 @@ size: [320, 256]
 duration: 6
 source: {noise: {grain: 8}}
 camera: {zoom: 1.05}
-objectives: [{layer: blocks.2}]
+objectives: [{layer: blocks.2}, {statistics: none}]
 dream: {octaves: 1, steps: 1, transforms: {jitter: 4}, first_frame: {steps: 1}}
 output: {segment_frames: 2}
 """
