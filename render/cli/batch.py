@@ -10,6 +10,7 @@ import typer
 
 from render.cli.options import OUTPUT, DeviceOptions, DisplayOptions, SceneOptions
 from render.cli.output import print_json_line, print_line, print_message
+from render.cli.placement import PlacementOptions
 from render.cli.signals import interruptible
 from render.errors import UsageError
 from render.text import did_you_mean, escape, quote
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from render.jobs.folder import JobFolder
+    from render.jobs.placement import Placement
+    from render.jobs.submit import Entry
 
 JOB = "Job options"
-Workers = Annotated[
-    int,
-    typer.Option("--workers", help="Worker processes, each with a film at a time.", metavar="N", rich_help_panel=JOB),
-]
 Detach = Annotated[
     bool,
     typer.Option("--detach", help="Run in the background, beyond the end of the terminal.", rich_help_panel=JOB),
@@ -32,10 +31,9 @@ ONLY = ("failed",)
 
 
 @dataclass(frozen=True)
-class JobOptions:
+class JobOptions(PlacementOptions):
     """How a job is run."""
 
-    workers: Workers = 1
     split_shots: Annotated[
         bool,
         typer.Option(
@@ -83,13 +81,11 @@ def batch(
     Example:
       render batch dreams/*.yaml --workers 2 --scale 0.5
     """
-    check_workers(job.workers)
     if job.only is not None and job.only not in ONLY:
         raise UsageError(f"--only is 'failed', not {quote(job.only)}{did_you_mean(job.only, ONLY)}")
-    from render.cli.progress import progress_bar
+    placement = job.chosen()
     from render.jobs.batch_list import entries_of
-    from render.jobs.folder import Request
-    from render.jobs.submit import Entry, job_name, make_tasks, open_job, submit
+    from render.jobs.submit import Entry
 
     common = Entry(
         scene=Path(),
@@ -100,7 +96,15 @@ def batch(
         overwrite=overwrite,
         is_split=job.split_shots,
     )
-    entries = entries_of(scenes, common)
+    run_entries(entries_of(scenes, common), job, placement=placement, display=display)
+
+
+def run_entries(entries: Sequence[Entry], job: JobOptions, *, placement: Placement, display: DisplayOptions) -> None:
+    """Makes the job of some scenes, or opens it, and runs it. Raises RenderError at its end unless all succeeded."""
+    from render.cli.progress import progress_bar
+    from render.jobs.folder import Request
+    from render.jobs.submit import job_name, make_tasks, open_job, submit
+
     with progress_bar("scene", quiet=display.quiet or display.as_json) as on_checked:
         made = make_tasks(entries, on_checked=on_checked)
     folder = open_job(job_name(entries) if job.name is None else job.name)
@@ -118,34 +122,28 @@ def batch(
 
             obey(folder, Request(action="retry", tasks=() if only is None else tuple(failed)))
         if not job.detach:
-            run(folder, job.workers, only=only, display=display)
+            run(folder, placement, only=only, display=display)
     if job.detach:
-        detach(folder, job.workers, only=only or (), display=display)
+        detach(folder, placement, only=only or (), display=display)
 
 
-def run(folder: JobFolder, workers: int, *, only: Collection[str] | None = None, display: DisplayOptions) -> None:
+def run(
+    folder: JobFolder, placement: Placement, *, only: Collection[str] | None = None, display: DisplayOptions
+) -> None:
     """Runs a job whose folder is locked, and displays it. Raises RenderError at its end unless all succeeded."""
     from render.cli.job_display import open_job_display
     from render.jobs.run import run_job
 
     with interruptible(), open_job_display(quiet=display.quiet, as_json=display.as_json) as observer:
-        run_job(folder, observer, workers=workers, only=only)
+        run_job(folder, observer, placement=placement, only=only)
 
 
-def detach(folder: JobFolder, workers: int, *, only: Sequence[str] = (), display: DisplayOptions) -> None:
+def detach(folder: JobFolder, placement: Placement, *, only: Sequence[str] = (), display: DisplayOptions) -> None:
     """Runs a job in the background, and prints its name."""
     from render.jobs.run import start_detached
 
-    start_detached(folder, workers=workers, only=only)
+    start_detached(folder, placement=placement, only=only)
     if display.as_json:
         print_json_line({"event": "detached", "name": folder.name, "process": folder.driver()})
     elif not display.quiet:
         print_line(f"job {escape(folder.name)} runs in the background; `render jobs watch {folder.name}` shows it")
-
-
-def check_workers(workers: int) -> None:
-    """Raises UsageError for a number of workers that is none."""
-    from render.jobs.run import MAX_WORKERS
-
-    if not 1 <= workers <= MAX_WORKERS:
-        raise UsageError(f"--workers is from 1 to {MAX_WORKERS}, not {workers}")

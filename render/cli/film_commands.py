@@ -14,7 +14,6 @@ from render.cli.options import (
     OUTPUT,
     SCENE,
     Device,
-    DeviceOptions,
     DisplayOptions,
     Json,
     Overwrite,
@@ -33,9 +32,10 @@ from render.cli.output import (
     print_message,
     print_table,
 )
+from render.cli.placement import FilmDeviceOptions
 from render.cli.signals import interruptible
 from render.cli.tracks import print_tracks
-from render.errors import SceneError
+from render.errors import SceneError, UsageError
 from render.text import escape
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def film(
         str | None, typer.Option(help="Render only frames A to B-1.", metavar="A:B", rich_help_panel=SCENE)
     ] = None,
     file: OutputOptions,
-    device: DeviceOptions,
+    device: FilmDeviceOptions,
     display: DisplayOptions,
 ) -> None:
     """Render the film of a scene, or resume it.
@@ -89,6 +89,9 @@ def film(
     from render.pipeline.plan import Options
 
     span = None if frames is None else parse_frames(frames)
+    if device.cluster is not None:
+        _render_on_cluster(scene, settings, span=span, file=file, device=device, display=display)
+        return
     loaded = load(scene, settings.overrides(file.output), scale=settings.scale)
     if file.output is None:
         loaded = loaded.titled_by(scale=settings.scale, frames=span)
@@ -110,6 +113,36 @@ def film(
         callbacks = Callbacks(on_frame=progress.frame, on_step=progress.step, on_warning=progress.warning)
         finished = render(loaded, options, callbacks)
     progress.film(finished)
+
+
+def _render_on_cluster(
+    scene: Path,
+    settings: SceneOptions,
+    *,
+    span: tuple[int, int] | None,
+    file: OutputOptions,
+    device: FilmDeviceOptions,
+    display: DisplayOptions,
+) -> None:
+    """Renders a film as a job of its own, whose shots are rendered side by side."""
+    for option, is_set in (("--restart", file.restart), ("--camera-only", file.camera_only)):
+        if is_set:
+            raise UsageError(f"{option} is not for --cluster; without it, it works on this machine")
+    from render.cli.batch import JobOptions, run_entries
+    from render.jobs.submit import Entry
+
+    entry = Entry(
+        scene=scene,
+        overrides=tuple(settings.overrides()),
+        scale=settings.scale,
+        frames=span,
+        output=file.output,
+        device=device.device,
+        precision=device.precision,
+        overwrite=file.overwrite,
+        is_split=True,
+    )
+    run_entries([entry], JobOptions(retry=True), placement=device.placement(), display=display)
 
 
 def check(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from render.cli.batch import Detach, Workers, check_workers, detach, run
+from render.cli.batch import Detach, detach, run
 from render.cli.options import DisplayOptions, Json, Quiet
 from render.cli.output import plural, print_json, print_json_line, print_line, print_message, print_table
+from render.cli.placement import PlacementOptions
 from render.cli.signals import interruptible
 from render.errors import StorageError
 from render.text import escape
@@ -82,7 +83,7 @@ def resume(
     job: JobName,
     tasks: TaskNames = None,
     *,
-    workers: Workers = 1,
+    placement: PlacementOptions,
     is_detached: Detach = False,
     display: DisplayOptions,
 ) -> None:
@@ -91,23 +92,23 @@ def resume(
     Example:
       render jobs resume zoom --detach
     """
-    check_workers(workers)
+    chosen = placement.chosen()
     from render.jobs.folder import find, require_tasks
 
     folder = find(job)
     only = require_tasks(folder.job(), tasks or ()) or None
     if is_detached:
-        detach(folder, workers, only=only or (), display=display)
+        detach(folder, chosen, only=only or (), display=display)
         return
     with folder.locked():
-        run(folder, workers, only=only, display=display)
+        run(folder, chosen, only=only, display=display)
 
 
 def retry(
     job: JobName,
     tasks: TaskNames = None,
     *,
-    workers: Workers = 1,
+    placement: PlacementOptions,
     is_detached: Detach = False,
     display: DisplayOptions,
 ) -> None:
@@ -116,12 +117,12 @@ def retry(
     Example:
       render jobs retry zoom 3
     """
-    check_workers(workers)
+    placement.chosen()
     folder, _ = _request(job, "retry", tasks)
     if folder.is_running():
         _report(folder, "retried", as_json=display.as_json, quiet=display.quiet)
         return
-    resume(folder.name, workers=workers, is_detached=is_detached, display=display)
+    resume(folder.name, placement=placement, is_detached=is_detached, display=display)
 
 
 def pause(job: JobName, *, quiet: Quiet = False, as_json: Json = False) -> None:

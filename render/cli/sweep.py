@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from render.cli.batch import JOB, Detach, check_workers, detach, run
+from render.cli.batch import Detach, detach, run
 from render.cli.options import (
     OUTPUT,
     DeviceOptions,
@@ -19,6 +19,7 @@ from render.cli.options import (
     require_scene,
 )
 from render.cli.output import plural, print_json_line, print_line
+from render.cli.placement import PlacementOptions
 from render.text import escape, escape_lines
 
 if TYPE_CHECKING:
@@ -86,15 +87,9 @@ class SheetOptions(VaryOptions):
 
 
 @dataclass(frozen=True)
-class CellJobOptions:
-    """How the cells are made."""
+class CellJobOptions(PlacementOptions):
+    """Where the cells are made."""
 
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers", help="Worker processes, each with a cell at a time.", metavar="N", rich_help_panel=JOB
-        ),
-    ] = 1
     detach: Detach = False
 
 
@@ -112,8 +107,8 @@ def sweep(
     Example:
       render sweep zoom.yaml --vary dream.step_size=0.005,0.01 --vary seed=1:4
     """
-    check_workers(job.workers)
     require_scene(scene)
+    placement = job.chosen()
     from render.jobs.sweeps import submit_sweep
     from render.pipeline.plan import Options
     from render.sweep.cells import SweepScene
@@ -132,11 +127,11 @@ def sweep(
     source = SweepScene(scene, tuple(settings.overrides()), settings.scale)
     folder = submit_sweep(source, sheet.output or Path(f"{scene.stem}.sweep.png"), choice, options=options)
     if job.detach:
-        detach(folder, job.workers, display=display)
+        detach(folder, placement, display=display)
         return
     try:
         with folder.locked():
-            run(folder, job.workers, display=display)
+            run(folder, placement, display=display)
     finally:
         _print_result(folder, display)
 

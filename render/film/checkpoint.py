@@ -30,6 +30,12 @@ SPREAD_STATES = 16
 """Further states at most, spread evenly over the film: a damaged segment is rendered again from the nearest."""
 MAX_VALUE_LENGTH = 200
 """Characters of a value in a message, at most."""
+MACHINE_KEYS = {"machine", "versions", "weights"}
+"""The keys of an identity that depend on the machine."""
+
+
+class OtherMachineError(UsageError):
+    """The film was begun with other versions or weights, or on a machine that makes other bytes."""
 
 
 class Checkpoint:
@@ -38,7 +44,8 @@ class Checkpoint:
     def __init__(self, folder: Path, identity: Mapping[str, Any], *, suffix: str, restart: bool = False) -> None:
         """Opens or creates the folder, and empties it for `restart`.
 
-        Raises StorageError when it is not render's own or in use, UsageError when it holds another film.
+        Raises StorageError when it is not render's own or in use, UsageError when it holds another film, and
+        OtherMachineError when that is this one, made otherwise.
         """
         self.folder = folder
         self.suffix = suffix
@@ -140,10 +147,16 @@ class Checkpoint:
             self._files.write_record(IDENTITY, identity)
         elif existing != identity:
             changes = "\n".join(f"  {change}" for change in diff_json(existing, json.loads(json.dumps(identity))))
-            raise UsageError(
+            error = OtherMachineError if _is_same_scene(existing, identity) else UsageError
+            raise error(
                 f"{self.folder} holds an unfinished film that is not this one:\n{changes}\n"
                 "--restart starts over; --output with another path keeps both"
             )
+
+
+def _is_same_scene(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether two films differ only in what a machine brings along."""
+    return all(before.get(key) == after.get(key) for key in {*before, *after} - MACHINE_KEYS)
 
 
 def discard_finished(folder: Path, identity: Mapping[str, Any], *, suffix: str) -> list[str]:

@@ -11,14 +11,14 @@ from filelock import BaseFileLock, FileLock, Timeout
 from render.errors import StorageError
 
 
-class InUseError(StorageError):
-    """Another process has the folder open."""
-
-
 LOCK = "lock"
 """The file in the folder that is locked; it holds the id of the last process that locked it."""
 LOCK_TIMEOUT, LOCK_INTERVAL = 0.2, 0.01
 """Seconds until a locked folder is an error, and between attempts; who deletes the folder releases it soon."""
+
+
+class InUseError(StorageError):
+    """Another process has the folder open."""
 
 
 def lock_folder(folder: Path) -> BaseFileLock:

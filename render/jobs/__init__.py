@@ -5,5 +5,5 @@ entries = [Entry(Path("zoom.yaml"), overrides=(seed,), output=f"{seed[2]}.mp4") 
 folder = open_job("seeds")
 with folder.locked():                        # this process is the job's driver
     submit(folder, make_tasks(entries))      # what an earlier run has finished stays finished
-    run_job(folder, Observer(), workers=2)   # raises TasksFailed at its end when tasks failed
+    run_job(folder, Observer(), placement=LocalWorkers(2))  # raises TasksFailed at its end when tasks failed
 """

@@ -132,14 +132,15 @@ class Driver:
                 self._set(task, state="WAITING", pid=None, started=None)
 
     def _advance(self) -> bool:
-        """Starts what can be started; returns whether anything runs."""
+        """Starts what can be started; returns whether anything runs, or waits for a worker."""
         while self._schedule and not self._is_pausing and self.executor.free:
             task = self._schedule.pop()
             if self.states[task.id].state == "WAITING" and self._is_listed(task):
                 step = self._next_step(task)
                 if step is not None:
                     self._start(step)
-        return bool(self._running)
+        self.executor.expect(len(self._running) + len(self._schedule))
+        return bool(self._running) or (bool(self._schedule) and not self._is_pausing)
 
     def _is_listed(self, task: Task) -> bool:
         return self._only is None or task.id in self._only or task.film in self._only

@@ -49,8 +49,11 @@ class Executor(Protocol):
     def free(self) -> int:
         """How many more steps can be started now."""
 
+    def expect(self, steps: int) -> None:
+        """How many steps there are to be performed, those that run among them."""
+
     def start(self, step: Step) -> int | None:
-        """Starts a step; returns the id of the process that performs it, None for one on another machine."""
+        """Starts a step; returns the id of the process whose end is that of the step too, None if there is none."""
 
     def stop(self, task: str) -> None:
         """Stops the step of a task: within two seconds it ends, with what counts of it on the disk."""
@@ -83,9 +86,9 @@ class LocalExecutor:
     Where there are several GPUs, each worker sees one of them.
     """
 
-    def __init__(self, workers: int, logs: Path) -> None:
-        """`logs` is the folder for what the workers write on standard error."""
-        self._count, self._logs = workers, logs
+    def __init__(self, workers: int, logs: Path, *, boot: str | None = None) -> None:
+        """`logs` is the folder for what the workers write on standard error, `boot` the code that they run."""
+        self._count, self._logs, self._boot = workers, logs, boot or BOOT
         self._workers: dict[int, _Worker] = {}
         self._queue: queue.SimpleQueue[tuple[_Worker, Event | None]] = queue.SimpleQueue()
 
@@ -93,6 +96,9 @@ class LocalExecutor:
     def free(self) -> int:
         """See Executor."""
         return self._count - sum(worker.step is not None for worker in self._workers.values())
+
+    def expect(self, steps: int) -> None:
+        """See Executor. Workers are started with their steps."""
 
     def start(self, step: Step) -> int:
         """See Executor. Raises MissingError when no process can be started."""
@@ -150,7 +156,7 @@ class LocalExecutor:
         try:
             with log.open("wb") as errors:
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", BOOT, json.dumps(sys.path)],
+                    [sys.executable, "-P", "-c", self._boot, json.dumps(sys.path)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,

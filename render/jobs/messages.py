@@ -16,11 +16,16 @@ one shot; or find how the cells of a sweep are to be made. join: the film from i
 
 
 class Step(Record):
-    """What a worker does at a time. `parts` are the films of the shots that are joined, `cells` those of a sheet."""
+    """What a worker does at a time.
+
+    `parts` are the films of the shots that are joined, `cells` those of a sheet. `files` are the paths of files that
+    the scene names, by key (`source.video`), where they are not those of the scene.
+    """
 
     kind: Kind
     task: Task
     parts: tuple[str, ...] = ()
+    files: dict[str, str] = Field(default_factory=dict)
     cells: tuple[CellOutcome, ...] = ()
 
 
@@ -73,13 +78,15 @@ class DoneEvent(Record):
 class FailedEvent(Record):
     """A step failed, with the exit status and message of the error.
 
-    `may_pass` says that the same step may succeed another time: something outside ended it. `detail` is a traceback.
+    `may_pass` says that the same step may succeed another time: something outside ended it. `is_refused` says that
+    another machine may be able to perform it. `detail` is a traceback.
     """
 
     event: Literal["failed"] = "failed"
     status: int
     message: str
     may_pass: bool = False
+    is_refused: bool = False
     detail: str = ""
 
 

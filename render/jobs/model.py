@@ -53,6 +53,7 @@ class Task(Record):
     (see `Options.machine`). A film that `is_split` is rendered as shots; `film` is the id of the film that a shot is
     part of. A sheet of a `sweep` is split into its cells, which are parts of it as well: `output` is the sheet, or the
     still of the `cell`. A task waits until those in `after` have ended, whatever became of them.
+    `files` are the absolute paths of the files that the scene names, by key (`source.video`).
     """
 
     id: str = Field(pattern=TASK_ID)
@@ -71,6 +72,7 @@ class Task(Record):
     is_split: bool = False
     film: Annotated[str, Field(pattern=TASK_ID)] | None = None
     machine: dict[str, Any] | None = None
+    files: dict[str, str] = Field(default_factory=dict)
     sweep: SweepOptions | None = None
     cell: CellWork | None = None
     after: tuple[Annotated[str, Field(pattern=TASK_ID)], ...] = ()

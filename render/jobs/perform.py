@@ -7,9 +7,10 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +18,7 @@ from render.analysis.join import join
 from render.errors import DiskFullError, Interrupted, MissingError, RenderError, StorageError, UsageError
 from render.film.assembly import is_intact
 from render.film.atomic import ExistsError
+from render.film.checkpoint import OtherMachineError, diff_json
 from render.film.folder import unfinished_film
 from render.film.lock import InUseError
 from render.jobs import perform_sweep
@@ -28,20 +30,23 @@ from render.pipeline import job
 from render.pipeline.embedded import is_film
 from render.pipeline.engine import open_engine
 from render.pipeline.job import Film
-from render.pipeline.load import load, load_text
-from render.pipeline.plan import Options, plan
+from render.pipeline.load import NOWHERE_ELSE, load, load_text
+from render.pipeline.plan import Options, Plan, plan
 from render.pipeline.preflight import check_space, preflight
 from render.pipeline.scene import Scene
 from render.pipeline.segments import Callbacks, FrameProgress
+from render.sweep.making import ChangedError
 from render.system.memory import is_out_of_memory
 from render.text import escape_lines
 
 REPORT_INTERVAL = 0.1
 """Seconds between the events of frames; the first frame and the last have one in any case."""
-IN_USE_SECONDS = 4.0
-"""In which a worker of a driver that has died leaves the film that it was making."""
+IN_USE_SECONDS = 15.0
+"""In which a worker of a driver that has died leaves the film that it was making: on a cluster up to 12.5."""
 IN_USE_INTERVAL = 0.2
 Report = Callable[[Event], None]
+DECISIONS = ("precision", "tile")
+"""What of a machine's description was decided for a film, and is taken over from it."""
 _threads = torch.get_num_threads()
 """Threads of a new process; a film that was begun with another number leaves that behind."""
 
@@ -61,11 +66,12 @@ def perform(step: Step, report: Report) -> EndEvent:
     except (ffmpeg.KilledError, _DamagedPart) as error:
         return FailedEvent(status=error.status, message=escape_lines(str(error)), may_pass=True)
     except RenderError as error:
-        return FailedEvent(status=error.status, message=escape_lines(str(error)))
+        is_refused = isinstance(error, MissingError | StorageError | OtherMachineError | ChangedError)
+        return FailedEvent(status=error.status, message=escape_lines(str(error)), is_refused=is_refused)
     except Exception as error:
         if is_out_of_memory(error):
             message = "not enough memory; a smaller scale renders a smaller film"
-            return FailedEvent(status=MissingError.status, message=message)
+            return FailedEvent(status=MissingError.status, message=message, is_refused=True)
         message = escape_lines(f"{type(error).__name__}: {error}")
         return FailedEvent(status=RenderError.status, message=message, detail=escape_lines(traceback.format_exc()))
 
@@ -84,26 +90,26 @@ def _folder(path: str) -> Iterator[None]:
         os.chdir(before)
 
 
-def scene_of(task: Task) -> Scene:
-    """Loads the scene of a task, with the task's output path.
+def scene_of(task: Task, files: Mapping[str, str] = NOWHERE_ELSE) -> Scene:
+    """Loads the scene of a task, with the task's output path, and `files` as of `load`.
 
     Raises as `load`, UsageError for a scene file that was wrong when the job was made, and has changed since.
     """
     name = "".join(letter if letter.isprintable() else "_" for letter in Path(task.output).name)
     overrides = [*task.overrides, ("--output", "output.path", json.dumps(name, ensure_ascii=False))]
     if task.text is None:
-        scene = load(task.scene, overrides, scale=task.scale)
+        scene = load(task.scene, overrides, scale=task.scale, files=files)
         if not is_film(Path(task.scene)):  # and where its film is to be was not known
             raise UsageError(f"{task.scene} was wrong when the job was made; the same `render batch` reads it again")
     else:
-        scene = load_text(task.text, Path(task.scene), overrides, scale=task.scale)
+        scene = load_text(task.text, Path(task.scene), overrides, scale=task.scale, files=files)
     return scene.at(task.output)
 
 
 def _perform(step: Step, report: Report) -> EndEvent:
     if step.task.sweep is not None or step.task.cell is not None:
         return perform_sweep.perform(step, report)
-    scene = scene_of(step.task)
+    scene = scene_of(step.task, step.files)
     match step.kind:
         case "join":
             target, overwrite = Path(step.task.output), step.task.overwrite
@@ -121,6 +127,8 @@ def _render(scene: Scene, task: Task, report: Report) -> DoneEvent:
         _warn(report, str(problem))
     callbacks = Callbacks(on_frame=_Throttle(report), on_warning=lambda message: _warn(report, message))
     options = _options(task)
+    if task.machine is not None:
+        _require_machine(plan(scene, options), task.machine)
     until = time.monotonic() + IN_USE_SECONDS
     while True:
         try:
@@ -132,6 +140,15 @@ def _render(scene: Scene, task: Task, report: Report) -> DoneEvent:
             if time.monotonic() >= until:
                 raise
             time.sleep(IN_USE_INTERVAL)
+
+
+def _require_machine(planned: Plan, machine: Mapping[str, Any]) -> None:
+    """Raises OtherMachineError when this machine makes other bytes than the one whose decisions are given."""
+    here = {key: value for key, value in planned.device.describe().items() if key not in DECISIONS}
+    there = {key: value for key, value in machine.items() if key not in DECISIONS}
+    if here != there:
+        changes = "; ".join(diff_json(there, here, name="machine"))
+        raise OtherMachineError(f"this machine would make other bytes than the film's other shots: {changes}")
 
 
 def _join(scene: Scene, parts: Sequence[Path], target: Path, *, overwrite: bool) -> Film:

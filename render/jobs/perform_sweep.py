@@ -24,15 +24,16 @@ def perform(step: Step, report: Report) -> DoneEvent:
     """Performs a step of a sweep, in the folder of its task. Raises RenderError of every kind."""
     task = step.task
     if task.cell is not None:
-        return _make(task, task.cell, report)
+        return _make(step, task.cell, report)
     assert task.sweep is not None
     if step.kind == "split":
-        return _split(task, task.sweep, report)
+        return _split(step, task.sweep, report)
     return _sheet(step, task.sweep)
 
 
-def _split(task: Task, choice: SweepOptions, report: Report) -> DoneEvent:
-    _, files, grid = _sweep(task, choice)
+def _split(step: Step, choice: SweepOptions, report: Report) -> DoneEvent:
+    task = step.task
+    _, files, grid = _sweep(step, choice)
     for problem in dict.fromkeys(str(problem) for cell in grid.cells for problem in cell.scene.warnings):
         report(WarningEvent(message=problem))
     prepared = prepare(grid, files, _options(task), films=choice.films)
@@ -50,8 +51,10 @@ def _split(task: Task, choice: SweepOptions, report: Report) -> DoneEvent:
     return DoneEvent(cells=tuple(cells))
 
 
-def _make(task: Task, work: CellWork, report: Report) -> DoneEvent:
-    scene = SweepScene(Path(task.scene), task.overrides, scale=task.scale, text=task.text).load(task.overrides)
+def _make(step: Step, work: CellWork, report: Report) -> DoneEvent:
+    task = step.task
+    source = SweepScene(Path(task.scene), task.overrides, scale=task.scale, text=task.text, files=step.files)
+    scene = source.load(task.overrides)
     dreamed: list[int] = []
 
     def on_frame(index: int) -> None:
@@ -65,7 +68,7 @@ def _make(task: Task, work: CellWork, report: Report) -> DoneEvent:
 
 def _sheet(step: Step, choice: SweepOptions) -> DoneEvent:
     task = step.task
-    source, files, grid = _sweep(task, choice)
+    source, files, grid = _sweep(step, choice)
     if len(step.cells) != len(grid.cells):
         raise UsageError("the files that --vary names are others by now; the same command begins again")
     outcomes = dict(enumerate(step.cells))
@@ -79,8 +82,9 @@ def _maker(store: str) -> CellMaker:
     return CellMaker(Path(store))
 
 
-def _sweep(task: Task, choice: SweepOptions) -> tuple[SweepScene, SweepFiles, Grid]:
-    source = SweepScene(shown(task.scene), task.overrides, scale=task.scale, text=task.text)
+def _sweep(step: Step, choice: SweepOptions) -> tuple[SweepScene, SweepFiles, Grid]:
+    task = step.task
+    source = SweepScene(shown(task.scene), task.overrides, scale=task.scale, text=task.text, files=step.files)
     return source, SweepFiles(shown(task.output)), find_cells(source, choice)
 
 

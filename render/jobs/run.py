@@ -11,11 +11,11 @@ from contextlib import closing
 
 from render.errors import Interrupted, RenderError, StorageError
 from render.jobs.driver import Driver, Observer
-from render.jobs.executor import LocalExecutor, log_tail
+from render.jobs.executor import log_tail
 from render.jobs.folder import DRIVER_LOG, LOGS, JobFolder
 from render.jobs.model import UNFINISHED, Job, Progress, TaskState
+from render.jobs.placement import LocalWorkers, Placement
 
-MAX_WORKERS = 64
 START_SECONDS = 60.0
 """In which a driver in the background begins."""
 WATCH_SECONDS = 0.3
@@ -31,12 +31,19 @@ class TasksFailed(RenderError):
         self.status = status
 
 
-def run_job(folder: JobFolder, observer: Observer, *, workers: int, only: Collection[str] | None = None) -> None:
-    """Runs a job whose folder this process has locked, on worker processes of this machine.
+def run_job(
+    folder: JobFolder,
+    observer: Observer,
+    *,
+    placement: Placement = LocalWorkers(),
+    only: Collection[str] | None = None,
+) -> None:
+    """Runs a job whose folder this process has locked.
 
-    Raises TasksFailed at the end when tasks failed, Interrupted when tasks remain.
+    Raises TasksFailed at the end when tasks failed, Interrupted when tasks remain, MissingError when the placement's
+    workers cannot be had.
     """
-    with closing(LocalExecutor(workers, folder.path / LOGS)) as executor:
+    with closing(placement.open(folder)) as executor:
         driver = Driver(folder, executor, observer, only=only)
         states = driver.run()
     require_success(driver.job, states, only=only)
@@ -72,10 +79,10 @@ def exit_status(job: Job, states: dict[str, TaskState]) -> int:
     return 0
 
 
-def start_detached(folder: JobFolder, *, workers: int, only: Sequence[str] = ()) -> None:
+def start_detached(folder: JobFolder, *, placement: Placement, only: Sequence[str] = ()) -> None:
     """Runs a job in a process that outlives this one and its terminal. Raises StorageError when it does not begin."""
     log = folder.path / LOGS / DRIVER_LOG
-    arguments = ["jobs", "resume", folder.name, *only, "--workers", str(workers)]
+    arguments = ["jobs", "resume", folder.name, *only, *placement.arguments()]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", BOOT, json.dumps(sys.path), *arguments],

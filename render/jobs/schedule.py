@@ -35,9 +35,9 @@ class Schedule:
         for follower in self._followers[task_id]:
             self.consider(follower)
 
-    def __bool__(self) -> bool:
-        """Whether there is a task to look at."""
-        return bool(self._waiting)
+    def __len__(self) -> int:
+        """How many tasks there are to look at, some of them perhaps twice."""
+        return len(self._waiting)
 
     def pop(self) -> Task:
         """Returns the first task to look at, whatever its state is by now."""

@@ -174,6 +174,7 @@ def _task(entry: Entry, task_id: str) -> tuple[Task, RenderError | None]:
         "kind": "still" if scene.output.is_one_picture else "film",
         "output": str(Path.cwd() / scene.output.path),
         "is_split": entry.is_split and scene.clip is not None and entry.frames is None and not is_picture,
+        "files": {".".join(map(str, key)): str(Path.cwd() / file) for key, file in scene.paths.items()},
         "resources": Resources(memory=FRAME_BYTES_PER_PIXEL * width * height),
     }
     return task.model_copy(update=update), None

@@ -63,8 +63,18 @@ def _task(source: SweepScene, target: Path, grid: Grid, *, choice: SweepOptions,
         overwrite=options.overwrite,
         is_split=True,
         sweep=choice,
+        files=_common_files(grid),
         resources=Resources(memory=FRAME_BYTES_PER_PIXEL * width * height),
     )
+
+
+def _common_files(grid: Grid) -> dict[str, str]:
+    """The files that every cell names with the same key, if it names any; those that are varied have several paths."""
+    found: dict[str, set[str]] = {}
+    for cell in grid.cells:
+        for keys, path in cell.scene.paths.items():
+            found.setdefault(".".join(map(str, keys)), set()).add(str(Path.cwd() / path))
+    return {key: paths.pop() for key, paths in found.items() if len(paths) == 1}
 
 
 def _write(folder: JobFolder, task: Task) -> None:

@@ -44,6 +44,7 @@ class Worker:
     def run(self, commands: IO[bytes]) -> None:
         """Performs the steps of lines of JSON."""
         signal.signal(signal.SIGINT, self._interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # a thread of Ray that started this blocks it
         for number in (signal.SIGTERM, signal.SIGHUP):  # a signal to all processes reaches the driver too
             signal.signal(number, signal.SIG_IGN)
         threading.Thread(target=self._read, args=(commands,), daemon=True).start()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any
 
 from render.errors import SceneError, StorageError, UsageError
@@ -26,35 +27,48 @@ from render.scene.yaml_tree import parse_yaml
 from render.text import Problem, quote, similar_file
 
 MAX_SCALE = 8
+NOWHERE_ELSE: Mapping[str, str] = MappingProxyType({})
 TRACK_KEYS: dict[Loc, Loc] = {("source", "video"): ("source", "track"), ("output", "audio"): ("output", "audio_track")}
 """From the key that names a file to the key that chooses its track."""
 
 
 def load(
-    source: str | PathLike[str] | Mapping[str, Any], overrides: Sequence[Override] = (), *, scale: float = 1.0
+    source: str | PathLike[str] | Mapping[str, Any],
+    overrides: Sequence[Override] = (),
+    *,
+    scale: float = 1.0,
+    files: Mapping[str, str] = NOWHERE_ELSE,
 ) -> Scene:
     """Loads a scene and checks it completely.
 
     The source is the path of a scene file, or of a film that embeds one (recognised by the suffix), or the scene itself
     as a mapping, whose paths are relative to the current folder. `overrides` are (option, dotted key, YAML text), such
     as ("--set", "camera.zoom", "1.02"). `scale` multiplies size and grain; a smaller film lacks the finest octaves,
-    a larger one has more. Raises SceneError with everything that is wrong in the scene, and for sources of another
+    a larger one has more. `files` are the paths of files that the scene names, by key (`source.video`), where they are
+    not those of the scene. Raises SceneError with everything that is wrong in the scene, and for sources of another
     type, StorageError for named files that are missing or unusable, UsageError for a bad override or scale.
     """
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= MAX_SCALE:
         raise UsageError(f"a scale is above 0 and at most {MAX_SCALE}, not {scale}")
     if isinstance(overrides, str) or not isinstance(overrides, Sequence):
         raise SceneError([Problem(f"overrides are a list of (option, dotted key, YAML text), not {quote(overrides)}")])
-    return _complete(_document(source, overrides), scale)
+    return _complete(_document(source, overrides), scale, files)
 
 
-def load_text(text: str, path: Path, overrides: Sequence[Override] = (), *, scale: float = 1.0) -> Scene:
+def load_text(
+    text: str,
+    path: Path,
+    overrides: Sequence[Override] = (),
+    *,
+    scale: float = 1.0,
+    files: Mapping[str, str] = NOWHERE_ELSE,
+) -> Scene:
     """Loads the text of a scene file that was at `path`, which names positions and locates relative files.
 
     Raises as `load`.
     """
     root = apply_overrides(parse_yaml(text, str(path)), overrides)
-    return _complete(Document(root, path), scale)
+    return _complete(Document(root, path), scale, files)
 
 
 def _document(source: object, overrides: Sequence[Override]) -> Document:
@@ -67,10 +81,13 @@ def _document(source: object, overrides: Sequence[Override]) -> Document:
     return read(Path(path), overrides)
 
 
-def _complete(written: Document, scale: float) -> Scene:
+def _complete(written: Document, scale: float, files: Mapping[str, str]) -> Scene:
     """Returns the scene of a document, checked. Raises as `load`."""
     spec = validation.validate(written, MODELS)
-    paths = {keys: _located(written, keys, name) for keys, name, _ in spec.files()}
+    paths = {
+        keys: Path(files.get(".".join(map(str, keys))) or _located(written, keys, name))
+        for keys, name, _ in spec.files()
+    }
     found = {path: file_identities(path) for path in paths.values()}
     _check_files(spec, paths, written)
     scene = complete(spec, paths=paths, stem=written.path.stem, scale=scale, written=written)
@@ -78,7 +95,7 @@ def _complete(written: Document, scale: float) -> Scene:
     _check_network(scene, written)
 
     def revise(override: Override) -> Scene:
-        return _complete(replace(written, root=document.apply_overrides(written.root, [override])), scale)
+        return _complete(replace(written, root=document.apply_overrides(written.root, [override])), scale, files)
 
     warnings = tuple(find_warnings(scene, written))
     return replace(scene, metadata=written.film, warnings=warnings, revise=revise, found=found)

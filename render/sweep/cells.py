@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,19 +79,20 @@ def plain_value(value: Value) -> Any:
 class SweepScene:
     """The scene that a sweep varies: its file, or a film, and what is changed in every cell, as `load` takes it.
 
-    `text` is the file's text at a time; None reads it.
+    `text` is the file's text at a time; None reads it. `files` are those of `load`.
     """
 
     path: Path
     overrides: tuple[Override, ...] = ()
     scale: float = 1.0
     text: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def load(self, overrides: Sequence[Override]) -> Scene:
         """Returns the scene with overrides in the place of its own. Raises as `load`."""
         if self.text is None:
-            return load(self.path, overrides, scale=self.scale)
-        return load_text(self.text, self.path, overrides, scale=self.scale)
+            return load(self.path, overrides, scale=self.scale, files=self.files)
+        return load_text(self.text, self.path, overrides, scale=self.scale, files=self.files)
 
 
 def find_cells(source: SweepScene, options: SweepOptions) -> Grid:

@@ -51,7 +51,7 @@ def test_a_help_has_usage_options_and_an_example_within_80_columns(name: str, ca
 def test_the_help_of_a_command_groups_its_options(call: Call) -> None:
     lines = call("film", "--help").out.splitlines()
     headings = [line for line in lines if line.endswith("options:")]
-    assert headings == ["Scene options:", "Output options:", "Device options:"]
+    assert headings == ["Scene options:", "Output options:", "Device options:", "Worker options:"]
     output = lines[lines.index("Output options:") + 1 : lines.index("Device options:") - 1]
     assert [line.split()[0] for line in output] == ["-o,", "--overwrite", "--restart"]
 

@@ -11,7 +11,7 @@ import torch
 from tests.jobs.parts import SCENE
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """One thread in this process and in those that tests start, because a film's bytes depend on the number."""
     before = torch.get_num_threads()

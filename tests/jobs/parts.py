@@ -69,6 +69,9 @@ class FakeExecutor:
         """See Executor."""
         return self.slots - len(self.running)
 
+    def expect(self, steps: int) -> None:
+        """See Executor."""
+
     def start(self, step: Step) -> None:
         """See Executor."""
         self.steps.append(step)

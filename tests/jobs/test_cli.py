@@ -29,7 +29,7 @@ def call(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         def __init__(self, workers: int, logs: Path) -> None:
             super().__init__(slots=workers)
 
-    monkeypatch.setattr("render.jobs.run.LocalExecutor", Executor)
+    monkeypatch.setattr("render.jobs.placement.LocalExecutor", Executor)
 
     def run_program(*arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["render", *arguments])
@@ -46,7 +46,7 @@ def call(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     [
         (("batch", "none.yaml"), 4, "there is no scene file none.yaml"),
         (("batch", "a.yaml", "a.yaml"), 2, "a.yaml and a.yaml make the same film, "),
-        (("batch", "a.yaml", "--workers", "0"), 2, "--workers is from 1 to 64, not 0"),
+        (("batch", "a.yaml", "--workers", "0"), 2, "--workers is from 1 to 4096, not 0"),
         (("batch", "a.yaml", "--only", "faild"), 2, "--only is 'failed', not 'faild'; did you mean 'failed'?"),
         (("batch", "a.yaml", "--name", "../x"), 2, "a job's name has up to 80 letters"),
         (("jobs", "lst"), 2, "render jobs has no command 'lst'; did you mean 'list'?"),

@@ -130,7 +130,10 @@ def test_a_film_of_another_number_of_threads_changes_nothing_for_the_next_one(
     [
         (KeyboardInterrupt(), StoppedEvent()),
         (ffmpeg.KilledError("killed"), FailedEvent(status=4, message="killed", may_pass=True)),
-        (MemoryError(), FailedEvent(status=3, message="not enough memory; a smaller scale renders a smaller film")),
+        (
+            MemoryError(),
+            FailedEvent(status=3, message="not enough memory; a smaller scale renders a smaller film", is_refused=True),
+        ),
     ],
 )
 def test_an_error_is_the_end_of_a_step(
