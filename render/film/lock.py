@@ -10,7 +10,6 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from render.errors import StorageError
 
-
 LOCK = "lock"
 """The file in the folder that is locked; it holds the id of the last process that locked it."""
 LOCK_TIMEOUT, LOCK_INTERVAL = 0.2, 0.01
