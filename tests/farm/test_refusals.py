@@ -26,8 +26,6 @@ from tests.farm.nodes import Nodes
 from tests.farm.test_cluster import STILL
 from tests.jobs.parts import begin, made_job
 
-pytestmark = pytest.mark.xdist_group("farm")
-
 
 @pytest.mark.parametrize(
     ("options", "status", "message"),
