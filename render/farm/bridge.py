@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -44,6 +45,8 @@ NO_ROOM_SECONDS = 15.0
 """In which a node appears that a worker fits on."""
 IDLE_SECONDS = 30.0
 """After which a worker that nothing waits for is ended, so that others have its place."""
+MAX_STARTS = 3
+"""Workers that do not start on a node; then it takes no part."""
 MAX_PENDING = 32
 """Workers that start at the same time."""
 GPU_WORKER_CPUS = 2.0
@@ -117,6 +120,7 @@ class Bridge:
         self._waiting: list[_Waiting] = []
         self._refused_by: dict[str, set[str]] = {}
         self._refused: dict[str, str] = {}
+        self._failed_starts = Counter[str]()
         self._notes: list[str] = []
         self._slots: list[Slot] = []
         self._demand = self._ready = 0
@@ -180,6 +184,14 @@ class Bridge:
                 self._refused[node.id] = f"{node.name}: {reason}"
                 self._notes.append(f"{node.name} takes no part: {reason}")
                 print(self._refused[node.id], file=sys.stderr, flush=True)
+
+    def note_failed_start(self, node: Node, reason: str, *, is_certain: bool) -> None:
+        """See Owner."""
+        with self._changed:
+            self._failed_starts[node.id] += 1
+            count = self._failed_starts[node.id]
+        if is_certain or count >= MAX_STARTS:
+            self.refuse(node, f"no worker starts there: {reason}")
 
     def _usable(self) -> set[str]:
         """The ids of the nodes that workers fit on."""

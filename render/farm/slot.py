@@ -25,6 +25,8 @@ FETCH_SECONDS = 2.0
 """In which a worker answers a request for events, if nothing happens."""
 CALL_SECONDS = 0.5
 """Between looks at whether a worker that does not answer is to be ended."""
+CREATION = "creation task"
+"""What Ray says of an actor whose own code raised an error at its start."""
 PENDING, READY, BUSY, CLOSED = "pending", "ready", "busy", "closed"
 
 
@@ -50,6 +52,9 @@ class Owner(Protocol):
 
     def refuse(self, node: Node, reason: str) -> None:
         """Gives nothing to a node any more."""
+
+    def note_failed_start(self, node: Node, reason: str, *, is_certain: bool) -> None:
+        """Refuses a node on which no worker starts: at once if that is certain, else after some attempts."""
 
 
 class Slot:
@@ -208,7 +213,7 @@ class Slot:
         """Deals with a worker that has ended, or does not answer: reports that when its process has ended too."""
         reason = _reason(error)
         if self.state == PENDING and not isinstance(error, ray.exceptions.ActorUnschedulableError):
-            self._owner.refuse(self.node, f"no worker starts there: {reason}")
+            self._owner.note_failed_start(self.node, reason, is_certain=CREATION in str(error))
         if step is None:
             return
         until = self._answered_at + ORPHAN_SECONDS

@@ -20,7 +20,6 @@ from tests.jobs.parts import begin, states, wait_until
 from tests.jobs.test_batch import ENDLESS, MAX_STOP_SECONDS, SLOW, events, job_of
 from tests.jobs.test_shots import write_shots
 
-pytestmark = pytest.mark.xdist_group("farm")
 HIDDEN = "/proc/self/cwd/photo.png"
 """A path at which the driver finds a picture, and a worker, whose folder is another one, does not."""
 STILL = f"""\

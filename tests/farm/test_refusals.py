@@ -26,8 +26,6 @@ from tests.farm.nodes import Nodes
 from tests.farm.test_cluster import STILL
 from tests.jobs.parts import begin, made_job
 
-pytestmark = pytest.mark.xdist_group("farm")
-
 
 @pytest.mark.parametrize(
     ("options", "status", "message"),
@@ -37,13 +35,9 @@ pytestmark = pytest.mark.xdist_group("farm")
         (("--cluster", "local", "--gpus", "1.5"), 2, "--gpus is from 0 to 1, or a whole number up to 16, not 1.5"),
         (("--gpus", "1"), 2, "--gpus is of workers on a cluster, and needs --cluster"),
         (("--cluster", "ray://127.0.0.1:1"), 3, "the cluster ray://127.0.0.1:1 cannot be reached: Connection refused"),
-        (("--cluster", "auto"), 3, "this machine is part of no Ray cluster; --cluster ray://HOST:PORT names one"),
     ],
 )
-def test_a_wrong_cluster_is_a_sentence(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], status: int, message: str
-) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", str(workspace))  # where no cluster of this machine is noted
+def test_a_wrong_cluster_is_a_sentence(workspace: Path, options: tuple[str, ...], status: int, message: str) -> None:
     batch = begin("batch", "a.yaml", *options)
     out, err = batch.communicate()
     assert (batch.returncode, out) == (status, "")
@@ -81,6 +75,14 @@ def connect(workspace: Path, address: str, **settings: float) -> RenderError:
         while True:
             list(executor.events(1))
     return raised.value
+
+
+def test_a_machine_of_no_cluster_is_a_sentence(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = "import ray\ndef init(**options): raise ConnectionError('no instance')\nray.init = init\n"
+    monkeypatch.setattr(farm_executor, "BOOT", nowhere + farm_executor.BOOT)
+    error = connect(workspace, "auto")
+    assert error.status == 3
+    assert str(error).startswith("this machine is part of no Ray cluster; --cluster ray://HOST:PORT names one")
 
 
 def test_a_cluster_of_another_version_is_a_sentence(

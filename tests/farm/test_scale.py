@@ -16,7 +16,7 @@ from render.jobs.model import Job, Task
 from render.jobs.submit import open_job
 from tests.farm.nodes import Nodes
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("farm")]
+pytestmark = pytest.mark.slow
 WORKERS = 8
 SECONDS = 1.0
 ROUNDS = 8

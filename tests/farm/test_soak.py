@@ -24,7 +24,7 @@ from render.system.checksum import sha256
 from tests.farm.nodes import Nodes
 from tests.jobs.parts import begin
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("farm")]
+pytestmark = pytest.mark.slow
 MOMENTS = int(os.environ.get("FARM_MOMENTS", "30"))
 SEED = 17
 FILMS = 20
