@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from render.errors import RenderError
 from render.farm.facts import versions
 from render.farm.files import Cache, SceneFile
@@ -30,6 +32,8 @@ ORPHAN_SECONDS = LEASE_SECONDS + STOP_SECONDS + 1.0
 """After the last contact with a worker, when its process has ended in any case."""
 TICK = 0.02
 """Seconds between looks at what is requested of the step."""
+FOLDER = "render-worker-"
+"""What the name of a worker's temporary folder begins with, before the id of its process."""
 THREADS, GPUS = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 
 
@@ -40,7 +44,8 @@ class FarmWorker:
         """`settings` is the JSON of Settings."""
         options = Settings.model_validate_json(settings)
         _set_environment(options.threads, has_gpu=gpus > 0)
-        self._logs = Path(tempfile.mkdtemp(prefix="render-worker-"))
+        _remove_left_folders()
+        self._logs = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         self._executor = LocalExecutor(1, self._logs, boot=options.boot)
         self._cache = Cache()
         self._requests: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
@@ -124,6 +129,14 @@ class FarmWorker:
         self._executor.close()
         shutil.rmtree(self._logs, ignore_errors=True)
         os._exit(0)
+
+
+def _remove_left_folders() -> None:
+    """Removes the temporary folders of workers that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+        owner = folder.name.removeprefix(FOLDER).partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _set_environment(threads: int | None, *, has_gpu: bool) -> None:
