@@ -60,10 +60,11 @@ class Nodes:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def workers(self) -> list[psutil.Process]:
-        """The processes that render."""
+    def workers(self, node: int | None = None) -> list[psutil.Process]:
+        """The processes that render, on all nodes or on one of a number."""
+        pid = self._process.pid if node is None else self.raylets[node]
         with contextlib.suppress(psutil.Error):
-            return [each for each in psutil.Process(self._process.pid).children(recursive=True) if _is_worker(each)]
+            return [each for each in psutil.Process(pid).children(recursive=True) if _is_worker(each)]
         return []
 
     def add(self, **resources: float) -> int:

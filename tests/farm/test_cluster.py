@@ -96,7 +96,7 @@ def test_nodes_and_workers_that_are_killed_cost_no_finished_segment(workspace: P
     folder = job_of("job")
     wait_until(lambda: len(list(workspace.glob("*.parts/00000.json"))) == len(names))
     segments = {path: path.stat().st_ino for path in workspace.glob("*.parts/*.json") if path.name != "film.json"}
-    nodes.workers()[0].kill()
+    nodes.workers(0)[0].kill()  # on a node that stays
     os.kill(nodes.raylets[extra[0]], signal.SIGKILL)
     nodes.remove(extra[1])
     out, err = batch.communicate()
