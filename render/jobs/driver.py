@@ -16,15 +16,7 @@ from render.jobs import cells, shots
 from render.jobs.executor import Executor, StepEvent, end_process, start_time
 from render.jobs.folder import JobFolder, Request
 from render.jobs.messages import DoneEvent, EndEvent, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
-from render.jobs.model import (
-    MAX_WITH_SHOTS,
-    UNFINISHED,
-    Job,
-    Progress,
-    State,
-    Task,
-    TaskState,
-)
+from render.jobs.model import MAX_WITH_SHOTS, UNFINISHED, Job, Progress, State, Task, TaskState
 from render.jobs.pace import Pace
 from render.jobs.results import film_files, is_there
 from render.jobs.schedule import Schedule
@@ -133,17 +125,17 @@ class Driver:
 
     def _advance(self) -> bool:
         """Starts what can be started; returns whether anything runs, or waits for a worker."""
-        while self._schedule and not self._is_pausing and self.executor.free:
-            task = self._schedule.pop()
-            if self.states[task.id].state == "WAITING" and self._is_listed(task):
-                step = self._next_step(task)
-                if step is not None:
-                    self._start(step)
+        while (task := self._schedule.first(self._is_wanted)) and not self._is_pausing and self.executor.free:
+            self._schedule.pop()
+            step = self._next_step(task)
+            if step is not None:
+                self._start(step)
         self.executor.expect(len(self._running) + len(self._schedule))
         return bool(self._running) or (bool(self._schedule) and not self._is_pausing)
 
-    def _is_listed(self, task: Task) -> bool:
-        return self._only is None or task.id in self._only or task.film in self._only
+    def _is_wanted(self, task: Task) -> bool:
+        is_listed = self._only is None or task.id in self._only or task.film in self._only
+        return is_listed and self.states[task.id].state == "WAITING"
 
     def _next_step(self, task: Task) -> Step | None:
         """What is to be done for a waiting task; None while it waits for others, and when it cannot be done."""
@@ -162,8 +154,7 @@ class Driver:
         if failed:
             self._fail(task, shots.failure(failed, len(parts)), shots.given_up(failed))
             return None
-        states = self.states
-        gone = [part for part in parts if states[part.id].made and not is_there(part, states[part.id])]
+        gone = [part for part in parts if self.states[part.id].made and not is_there(part, self.states[part.id])]
         for part in gone:
             self.folder.log(part.id, f"{part.output} is missing, or another file; it is rendered again")
             self._set(part, state="WAITING")
@@ -247,13 +238,12 @@ class Driver:
         self._set(task, state=stopped_as or "DEAD", status=status, message=event.message)
 
     def _add_shots(self, task: Task, event: DoneEvent) -> None:
-        others = len(self.job.tasks) - len(self._schedule.parts.get(task.id, []))
-        at_most = MAX_WITH_SHOTS - others
         folder = self.folder.parts(task.id)
         if event.cells:
             parts = cells.cells_of(task, event, folder)
         else:
-            parts = shots.shots_of(task, event, folder, at_most=at_most)
+            others = len(self.job.tasks) - len(self._schedule.parts.get(task.id, []))
+            parts = shots.shots_of(task, event, folder, at_most=MAX_WITH_SHOTS - others)
         self._change(self.job.with_shots(task.id, parts))
         self.folder.log(task.id, f"{len(parts)} tasks")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from render.jobs.model import Job, Task, TaskState, shots_by_film, task_number
 
@@ -39,6 +39,15 @@ class Schedule:
         """How many tasks there are to look at, some of them perhaps twice."""
         return len(self._waiting)
 
-    def pop(self) -> Task:
-        """Returns the first task to look at, whatever its state is by now."""
-        return self._tasks[heapq.heappop(self._waiting)[1]]
+    def first(self, is_wanted: Callable[[Task], bool]) -> Task | None:
+        """Returns the first task to look at, and discards those before it that are not wanted any more."""
+        while self._waiting:
+            task = self._tasks[self._waiting[0][1]]
+            if is_wanted(task):
+                return task
+            heapq.heappop(self._waiting)
+        return None
+
+    def pop(self) -> None:
+        """Discards the first task, which has been looked at."""
+        heapq.heappop(self._waiting)

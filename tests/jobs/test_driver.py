@@ -109,6 +109,19 @@ def test_as_many_tasks_run_as_the_executor_takes(workspace: Path) -> None:
     assert states(folder) == {"1": "WAITING", "2": "WAITING", "3": "WAITING"}
 
 
+def test_a_job_without_workers_ends_when_nothing_waits_for_one(workspace: Path) -> None:
+    folder = made_job("a.yaml", "b.yaml")
+    executor = FakeExecutor(slots=0)
+
+    class Cancel(Observer):
+        def tick(self) -> None:
+            folder.send(Request(action="cancel"))
+            self.tick = Observer().tick  # type: ignore[method-assign]  # once
+
+    run(folder, executor, Cancel())
+    assert states(folder) == {"1": "CANCELLED", "2": "CANCELLED"}
+
+
 @pytest.mark.parametrize(("action", "state"), [("cancel", "CANCELLED"), ("eat", "EATEN")])
 def test_a_task_is_cancelled_or_eaten_and_the_job_goes_on(workspace: Path, action: str, state: str) -> None:
     folder = made_job("a.yaml", "b.yaml")
@@ -275,13 +288,13 @@ def test_the_driver_looks_at_each_of_many_tasks_once(workspace: Path, monkeypatc
     tasks = [task.model_copy(update={"id": str(n), "output": f"{task.output}.{n}"}) for n in range(1, count + 1)]
     folder.write_job(Job(name="many", created=0.0, tasks=tuple(tasks)))
     looks: list[str] = []
-    is_listed = Driver._is_listed
+    next_step = Driver._next_step
 
-    def look(driver: Driver, task: Task) -> bool:
+    def look(driver: Driver, task: Task) -> Step | None:
         looks.append(task.id)
-        return is_listed(driver, task)
+        return next_step(driver, task)
 
-    monkeypatch.setattr(Driver, "_is_listed", look)
+    monkeypatch.setattr(Driver, "_next_step", look)
     executor = FakeExecutor(lambda step: [DoneEvent(path=step.task.output, frames=2)], slots=4)
     run(folder, executor)
     assert looks == [step.task.id for step in executor.steps] == [str(n) for n in range(1, count + 1)]
