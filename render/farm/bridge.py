@@ -40,7 +40,7 @@ TICK = 0.1
 NODES_SECONDS = 1.0
 """Between looks at the nodes."""
 SILENT_SECONDS = 20.0
-"""Without an answer about the nodes, after which the connection counts as lost."""
+"""Without an answer about the nodes, after which the connection counts as failed."""
 NO_ROOM_SECONDS = 15.0
 """In which a node appears that a worker fits on."""
 IDLE_SECONDS = 30.0

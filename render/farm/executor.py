@@ -68,7 +68,7 @@ class RayExecutor:
         self._queue: queue.SimpleQueue[tuple[_Bridge, Report | None]] = queue.SimpleQueue()
         self._running: dict[str, float | None] = {}
         self._workers = self._demand = 0
-        self._lost_at: float | None = None
+        self._disconnected_at: float | None = None
         self._next_try = 0.0
         self._log.unlink(missing_ok=True)
         self._bridge: _Bridge | None = self._open_bridge()
@@ -163,7 +163,7 @@ class RayExecutor:
             return
         match report:
             case ConnectedReport():
-                bridge.is_connected, self._lost_at = True, None
+                bridge.is_connected, self._disconnected_at = True, None
                 self._send(DemandCommand(steps=self._demand))
             case WorkersReport(count=count):
                 self._workers = count
@@ -174,31 +174,31 @@ class RayExecutor:
             case FailureReport():
                 bridge.reason = report
             case None:
-                yield from self._lose(bridge)
+                yield from self._handle_end(bridge)
 
-    def _lose(self, bridge: _Bridge) -> Iterator[StepEvent]:
+    def _handle_end(self, bridge: _Bridge) -> Iterator[StepEvent]:
         """Deals with the end of a bridge: its workers end too, and another one is opened unless that is pointless."""
         _end(bridge.process)
         now, self._bridge, self._workers = time.monotonic(), None, 0
         reason = bridge.reason
-        is_first = self._lost_at is None and not bridge.is_connected
+        is_first = self._disconnected_at is None and not bridge.is_connected
         if reason is not None and (is_first or not reason.may_pass):
             for task in list(self._running):
                 del self._running[task]
                 yield StepEvent(task, StoppedEvent())
             raise _error(reason)
-        self._lost_at = self._lost_at or now
+        self._disconnected_at = self._disconnected_at or now
         self._next_try = now + RETRY_SECONDS
         for task, ended_at in self._running.items():
             self._running[task] = now + ORPHAN_SECONDS if ended_at is None else ended_at
 
     def _reconnect(self) -> None:
         now = time.monotonic()
-        if self._lost_at is None:
+        if self._disconnected_at is None:
             return
-        if now >= self._lost_at + RECONNECT_SECONDS and not self._running:
+        if now >= self._disconnected_at + RECONNECT_SECONDS and not self._running:
             raise MissingError(
-                f"the connection to the cluster {self._settings.address} is lost, and was not made again in "
+                f"the cluster {self._settings.address} does not answer any more, and did not in "
                 f"{RECONNECT_SECONDS:.0f} s; all tasks wait, and the same command goes on"
             )
         if self._bridge is None and now >= self._next_try:

@@ -107,7 +107,7 @@ class Slot:
             if step is not None:
                 self._owner.report(step.task.id, StoppedEvent())
         except Exception as error:  # Ray raises errors of many kinds
-            self._lose(step, error)
+            self._handle_failure(step, error)
         finally:
             self.close() if step is None and self.state != PENDING else self.kill()
             self._set(CLOSED)
@@ -209,7 +209,7 @@ class Slot:
             self._get(self._actor.receive.remote(encoded, name, data))
         return str(self._get(self._actor.received.remote(encoded)))
 
-    def _lose(self, step: Step | None, error: Exception) -> None:
+    def _handle_failure(self, step: Step | None, error: Exception) -> None:
         """Deals with a worker that has ended, or does not answer: reports that when its process has ended too."""
         reason = _reason(error)
         if self.state == PENDING and not isinstance(error, ray.exceptions.ActorUnschedulableError):

@@ -44,7 +44,7 @@ class FarmWorker:
         """`settings` is the JSON of Settings."""
         options = Settings.model_validate_json(settings)
         _set_environment(options.threads, has_gpu=gpus > 0)
-        _remove_left_folders()
+        _remove_abandoned_folders()
         self._logs = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         self._executor = LocalExecutor(1, self._logs, boot=options.boot)
         self._cache = Cache()
@@ -131,7 +131,7 @@ class FarmWorker:
         os._exit(0)
 
 
-def _remove_left_folders() -> None:
+def _remove_abandoned_folders() -> None:
     """Removes the temporary folders of workers that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
         owner = folder.name.removeprefix(FOLDER).partition("-")[0]

@@ -11,7 +11,7 @@ from render.jobs.messages import CellPart, DoneEvent, Event, FrameEvent, Step, W
 from render.jobs.model import Task
 from render.pipeline.plan import Options
 from render.sweep.cells import Grid, SweepScene, find_cells
-from render.sweep.files import SweepFiles, shown
+from render.sweep.files import SweepFiles, shortened
 from render.sweep.making import CellMaker, Reports
 from render.sweep.model import CellWork, SweepOptions
 from render.sweep.preparing import prepare
@@ -62,7 +62,7 @@ def _make(step: Step, work: CellWork, report: Report) -> DoneEvent:
         report(FrameEvent(frame=min(index, work.frame), first=0, last=work.frame + 1))
 
     reports = Reports(on_frame=on_frame, on_warning=lambda message: report(WarningEvent(message=message)))
-    is_new = _maker(work.store).make(scene, shown(task.output), work, options=_options(task), reports=reports)
+    is_new = _maker(work.store).make(scene, shortened(task.output), work, options=_options(task), reports=reports)
     return DoneEvent(path=task.output, frames=len(dreamed), is_new=is_new)
 
 
@@ -84,8 +84,8 @@ def _maker(store: str) -> CellMaker:
 
 def _sweep(step: Step, choice: SweepOptions) -> tuple[SweepScene, SweepFiles, Grid]:
     task = step.task
-    source = SweepScene(shown(task.scene), task.overrides, scale=task.scale, text=task.text, files=step.files)
-    return source, SweepFiles(shown(task.output)), find_cells(source, choice)
+    source = SweepScene(shortened(task.scene), task.overrides, scale=task.scale, text=task.text, files=step.files)
+    return source, SweepFiles(shortened(task.output)), find_cells(source, choice)
 
 
 def _options(task: Task) -> Options:

@@ -53,7 +53,7 @@ def require_success(job: Job, states: dict[str, TaskState], *, only: Collection[
     """Raises TasksFailed when tasks have failed, Interrupted when tasks remain or were cancelled."""
     chosen = [task for task in job.tasks if only is None or task.id in only or task.film in only]
     films = {task.id for task in chosen}
-    tasks = [task for task in chosen if task.film not in films]  # a film stands for its shots
+    tasks = [task for task in chosen if task.film not in films]  # a film represents its shots
     failed = [task for task in tasks if states[task.id].state == "DEAD"]
     if failed:
         lines = [f"  {task.label}: status {states[task.id].status}: {states[task.id].message}" for task in failed]

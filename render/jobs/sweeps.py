@@ -18,7 +18,7 @@ from render.pipeline.plan import Options
 from render.pipeline.preflight import FRAME_BYTES_PER_PIXEL
 from render.scene.yaml_tree import read_text
 from render.sweep.cells import Grid, SweepScene, find_cells
-from render.sweep.files import SweepFiles, shown
+from render.sweep.files import SweepFiles, shortened
 from render.sweep.model import SweepOptions
 from render.sweep.sweep import begin
 from render.system.files import open_regular
@@ -112,7 +112,7 @@ def sheet_of(folder: JobFolder) -> Sheet | None:
     has_gaps = any(states[task.id].state not in ("SUCCEEDED", "EATEN") for task in cells)
     if states[sheet.id].state != ("DEAD" if has_gaps else "SUCCEEDED"):
         return None
-    files = SweepFiles(shown(sheet.output))
+    files = SweepFiles(shortened(sheet.output))
     with storage_errors(files.index), open_regular(files.index) as file:
         index = json.load(file)
     return Sheet(

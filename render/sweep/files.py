@@ -78,7 +78,7 @@ class SweepFiles:
         return self.target.parent / _film_name(f"{self.target.stem}.{cell.number:04d}", cell.scene)
 
 
-def shown(path: str) -> Path:
+def shortened(path: str) -> Path:
     """Returns an absolute path as one in the current folder, if it is in it."""
     folder = Path.cwd()
     return Path(path).relative_to(folder) if Path(path).is_relative_to(folder) else Path(path)
@@ -90,8 +90,8 @@ def _film_name(stem: str, scene: Scene) -> str:
     return f"{stem}/%05d{suffix}" if is_sequence else f"{stem}{suffix}"
 
 
-def film_command(source: SweepScene, cell: Cell, output: Path, *, options: Options, frames: int | None = None) -> str:
-    """Returns the command, for a shell, that makes a cell's film at a path; with `frames`, only the first ones."""
+def film_command(source: SweepScene, cell: Cell, output: Path, *, options: Options) -> str:
+    """Returns the command, for a shell, that makes a cell's film at a path."""
     scene = str(source.path)
     words = ["render", "film", f"./{scene}" if scene.startswith("-") else scene]
     words += [word for override in cell.overrides for word in ("--set", _setting(override))]
@@ -99,8 +99,6 @@ def film_command(source: SweepScene, cell: Cell, output: Path, *, options: Optio
         words += ["--scale", f"{source.scale:.17g}"]
     for name, value in (("--device", options.device), ("--precision", options.precision)):
         words += [] if value == "auto" else [name, value]
-    if frames is not None:
-        words += ["--frames", f"0:{frames}"]
     path = str(output)
     return shlex.join([*words, "--output", f"./{path}" if path.startswith("-") else path])
 
@@ -117,7 +115,7 @@ def with_output(scene: Scene, path: Path) -> Scene:
 
 
 def remove_surplus(files: SweepFiles, folder: WorkFolder, grid: Grid, *, films: bool) -> None:
-    """Removes what another sweep left at the same paths and this one does not write: cells, and pages of its sheet.
+    """Removes what remains of another sweep at the same paths and is not of this one: cells, and pages of its sheet.
 
     Raises StorageError.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -115,34 +116,34 @@ def main() -> None:
     numbered: list[Any] = []
     port = 0
     for line in sys.stdin:
-        asked = json.loads(line)
-        match asked["command"]:
+        request = json.loads(line)
+        match request["command"]:
             case "head":
-                client = _free_port() if asked["has_client_server"] else None
-                numbered = [_add(cluster, asked, ray_client_server_port=client)]
+                client = _free_port() if request["has_client_server"] else None
+                numbered = [_add(cluster, request, ray_client_server_port=client)]
                 port = int(cluster.address.rpartition(":")[2])
             case "add":
-                numbered.append(_add(cluster, asked))
+                numbered.append(_add(cluster, request))
             case "remove":
-                cluster.remove_node(numbered[asked["number"]], allow_graceful=False)
+                cluster.remove_node(numbered[request["number"]], allow_graceful=False)
             case "restart":
                 for node in [*cluster.worker_nodes, cluster.head_node]:
                     cluster.remove_node(node, allow_graceful=False)
-                numbered = [_add(cluster, asked, gcs_server_port=port)]
+                numbered = [_add(cluster, request, gcs_server_port=port)]
         answer: dict[str, Any] = {"address": cluster.address, "client": ""}
-        if asked["command"] != "remove":
+        if request["command"] != "remove":
             answer["raylet"] = _raylet(numbered[-1])
-        if asked["command"] == "head" and client:
+        if request["command"] == "head" and client:
             answer["client"] = f"ray://127.0.0.1:{client}"
         print(json.dumps(answer), file=answers, flush=True)
     cluster.shutdown()
     os._exit(0)
 
 
-def _add(cluster: Any, asked: dict[str, float], **more: Any) -> Any:
+def _add(cluster: Any, request: dict[str, float], **more: Any) -> Any:
     return cluster.add_node(
-        num_cpus=asked.get("CPU", 0),
-        num_gpus=asked.get("GPU", 0),
+        num_cpus=request.get("CPU", 0),
+        num_gpus=request.get("GPU", 0),
         memory=MEMORY,
         object_store_memory=STORE_BYTES,
         include_dashboard=False,
@@ -156,8 +157,6 @@ def _raylet(node: Any) -> int:
 
 
 def _free_port() -> int:
-    import socket  # noqa: PLC0415
-
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

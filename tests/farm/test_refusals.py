@@ -20,7 +20,7 @@ from render.farm.facts import difference, versions
 from render.farm.files import MAX_SENT, Cache, FileRecord, SceneFile, require_sendable, scene_file
 from render.farm.messages import Settings
 from render.farm.placement import Cluster
-from render.farm.worker import FOLDER, _remove_left_folders
+from render.farm.worker import FOLDER, _remove_abandoned_folders
 from render.film.checkpoint import Checkpoint, OtherMachineError
 from render.jobs.messages import DoneEvent, FailedEvent, Step
 from render.jobs.perform import perform
@@ -159,11 +159,11 @@ def test_a_folder_that_no_machine_sees_is_a_sentence(workspace: Path, nodes: Nod
 
 def test_a_worker_removes_what_those_that_were_killed_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left, used, other = (tmp_path / f"{FOLDER}{name}" for name in (f"{2**22 + 1}-a", f"{os.getpid()}-b", "mine"))
-    for folder in (left, used, other):
+    abandoned, used, other = (tmp_path / f"{FOLDER}{name}" for name in (f"{2**22 + 1}-a", f"{os.getpid()}-b", "mine"))
+    for folder in (abandoned, used, other):
         folder.mkdir()
-    _remove_left_folders()
-    assert (left.exists(), used.exists(), other.exists()) == (False, True, True)
+    _remove_abandoned_folders()
+    assert (abandoned.exists(), used.exists(), other.exists()) == (False, True, True)
 
 
 def test_what_is_sent_cannot_leave_the_cache(tmp_path: Path) -> None:
