@@ -11,21 +11,12 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import ConfigDict, Field, PlainValidator, PrivateAttr, WithJsonSchema, model_validator
 
+from render.scene.clock import Clock, Time
 from render.scene.field_errors import FieldError, Loc, collect
-from render.scene.fields import (
-    FileField,
-    ImagePath,
-    Named,
-    OneOrMany,
-    Section,
-    Seed,
-    Span,
-    UnitFloat,
-    Weight,
-    track_field,
-)
+from render.scene.fields import FileField, ImagePath, Named, OneOrMany, Section, Seed, UnitFloat, Weight, track_field
+from render.scene.times import Span
 from render.scene.tour import MIN_THINGS, Thing, Turn, shuffled, turns
-from render.scene.tracks import Clock, Time, Track
+from render.scene.tracks import Track
 from render.text import did_you_mean, quote
 
 

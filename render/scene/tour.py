@@ -10,7 +10,8 @@ from itertools import count
 
 import numpy as np
 
-from render.scene.tracks import Clock, Keyframe, Time, Track, ValueRange, Values
+from render.scene.clock import Clock, Time, Values
+from render.scene.tracks import Keyframe, Track, ValueRange
 
 Thing = str | int
 """A class by its name, or a channel by its number."""
