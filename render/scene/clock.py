@@ -20,6 +20,7 @@ from render.text import quote
 Values = NDArray[np.float64]
 Curve = Callable[[Values], Values]
 """From frame numbers, also between whole ones, to values."""
+Unit = Literal["", "s", "%", "b", "bar"]
 NUMBER_PATTERN = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 TIME_PATTERN = rf"({NUMBER_PATTERN})\s*(s|%|b|)|bar\s*({NUMBER_PATTERN})"
 MAX_NUMBER_LENGTH = 40
@@ -53,7 +54,7 @@ class Time:
     beat ("b") or bar ("bar"), both counted from 0."""
 
     value: Fraction
-    unit: Literal["", "s", "%", "b", "bar"]
+    unit: Unit
 
     def __str__(self) -> str:
         number = f"{float(self.value):.15g}"

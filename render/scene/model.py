@@ -217,6 +217,11 @@ class SceneSpec(Section):
         has_beats = self.bpm is None or self.beats is not None
         return has_rate and has_beats and (not self.signals or self._signals is not None)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether beats or signals were measured in files."""
+        return self._beats is not None or self._signals is not None
+
     @cached_property
     def timeline(self) -> dict[Loc, Values]:
         """Every track's value at every frame, with the pan and pivot that `camera.look_at` sets.

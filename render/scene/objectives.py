@@ -257,11 +257,11 @@ class ObjectiveSpec(Section):
 
     def tour_times(self, clock: Clock) -> tuple[Fraction, Fraction]:
         """Returns how long a thing of a tour has the whole weight, and how long a cross-fade is, in frames, exact."""
-        return (self.hold or DEFAULT_HOLD).frames(clock), (self.fade or DEFAULT_FADE).frames(clock)
+        return (self.hold or DEFAULT_HOLD).span(clock), (self.fade or DEFAULT_FADE).span(clock)
 
     def turns(self, clock: Clock, seed: int) -> Iterator[Turn]:
         """Yields the turns of a tour that come within the film; `seed` is that of the scene."""
-        hold, fade = self.tour_times(clock)
+        hold, fade = self.hold or DEFAULT_HOLD, self.fade or DEFAULT_FADE
         seed = seed if self.seed is None else self.seed
         things = shuffled(self._things, seed) if self._is_random else cycle(self._things)
         return turns(things, clock, hold=hold, fade=fade)
