@@ -144,7 +144,8 @@ def _check_file(file: Path, mark: FileField, keys: Loc, *, spec: SceneSpec) -> N
             clip.probe_clip(file, track=spec.source.track)
         case "sound":
             signal = spec.signals.get(str(keys[1])) if keys[0] == "signals" else None
-            audio.require_audio(file, spec.output.audio_track if keys[0] == "output" else signal and signal.audio_track)
+            number = None if signal is None else signal.audio_track
+            audio.require_audio(file, spec.output.audio_track if keys[0] == "output" else number)
         case "table":
             read_table(file, spec.signals[str(keys[1])].column)
 

@@ -17,10 +17,10 @@ from render.scene.field_errors import FieldError
 from render.scene.functions import smooth_noise
 from render.scene.names import in_order
 from render.scene.signals import DEFAULT_PERCENTILE, PITCHES, SignalSpec
-from render.sound.analysis import analyse, is_silent
-from render.sound.measures import Measure, Samples
+from render.sound.analysis import analyse, tempo
+from render.sound.loudness import SILENCE
+from render.sound.measures import Events, Measure, Samples
 from render.sound.shaping import Shape, shaped
-from render.sound.tempo import tempo
 
 GRID_RATE = 200.0
 """Values per second of a table, of noise or of an expression that is shaped over time."""
@@ -89,21 +89,23 @@ class _Measuring:
         """The values of a signal that is measured in a sound, by seconds."""
         keys = ("signals", name, "audio")
         sound = _sound(self.sounds, str(spec.audio), keys, number=spec.audio_track)
-        if is_silent(sound.track):
-            raise FieldError(f"{sound.track.path} is silent", keys)
         pitch = None if spec.chroma is None else PITCHES.index(spec.chroma)
-        measure = Measure(spec.measure, band=spec.band, part=spec.part, pitch=pitch)  # type: ignore[arg-type]  # one of MEASURES
-        signal = shaped(analyse(sound.track, [measure])[measure], self._shape(spec, DEFAULT_PERCENTILE))
+        measure, loudness = Measure(spec.measure, band=spec.band, part=spec.part, pitch=pitch), Measure("loudness")
+        measured = analyse(sound.track, [loudness, measure])
+        whole = measured[loudness]
+        if not isinstance(whole, Events) and not (whole.values > SILENCE).any():
+            raise FieldError(f"{sound.track.path} is silent", keys)
+        signal = shaped(measured[measure], self._shape(spec))
         start, frame_seconds = float(sound.start), float(1 / self.clock.fps)
         return lambda seconds: signal(seconds + start, frame_seconds)
 
     def _of_seconds(self, name: str, spec: SignalSpec) -> Callable[[Values], Values]:
         """The values of a signal from a table, noise or an expression, by seconds."""
         exact = self._unshaped(name, spec)
-        shape, clock = self._shape(spec, None), self.clock
-        if (shape.smooth, shape.attack, shape.decay) == (0, 0, 0):
+        shape, clock = self._shape(spec), self.clock
+        if not (shape.smooth or shape.attack or shape.decay):
             return lambda seconds: _levels(exact(seconds - shape.delay), shape)
-        margin = 1 + 4 * (shape.smooth + shape.attack + shape.decay)
+        margin = 1 + 4 * (shape.smooth + shape.attack + (shape.decay or 0.0))
         end = float(clock.length / clock.fps) + margin
         grid = np.arange(-margin, end, 1 / GRID_RATE)
         samples = Samples(exact(grid).astype(np.float32), start=float(grid[0]), rate=GRID_RATE, floor=0)
@@ -131,25 +133,24 @@ class _Measuring:
         if isinstance(spec.normalize, float):
             low = min(0.0, float(values.min()))
             values = (values - low) / max(float(np.percentile(values - low, spec.normalize)), np.finfo(float).tiny)
-        outside = np.flatnonzero((values < 0) | (values > 1)) if spec.normalize in (None, "none") else []
-        if len(outside):
-            worst = values[outside[0]]
+        elif ((values < 0) | (values > 1)).any():
+            worst = values[np.argmax((values < 0) | (values > 1))]
             raise FieldError(
                 f"{path} has the value {worst:g}; a signal is from 0 to 1, normalize: 100 makes its largest value 1",
                 ("signals", name, "csv"),
             )
         return lambda seconds: np.interp(seconds, times, values)
 
-    def _shape(self, spec: SignalSpec, percentile: float | None) -> Shape:
+    def _shape(self, spec: SignalSpec) -> Shape:
         def seconds(time: Time | None) -> float:
             return 0.0 if time is None else float(time.span(self.clock) / self.clock.fps)
 
-        normalize = percentile if spec.normalize is None else spec.normalize
+        normalize = DEFAULT_PERCENTILE if spec.normalize is None else spec.normalize
         return Shape(
             smooth=seconds(spec.smooth),
             attack=seconds(spec.attack),
-            decay=seconds(spec.decay),
-            normalize=None if isinstance(normalize, str) else normalize,
+            decay=None if spec.decay is None else seconds(spec.decay),
+            normalize="absolute" if isinstance(normalize, str) else normalize,
             gate=spec.gate,
             power=spec.power,
             delay=seconds(spec.delay),

@@ -120,7 +120,7 @@ SOURCES = {
     "value": (),
 }
 """The keys of which a signal has one, and those that go with each."""
-MEASURES = ("onsets", "beats", "chroma")
+MEASURES: tuple[Literal["onsets", "beats", "chroma"], ...] = ("onsets", "beats", "chroma")
 """Keys that exclude each other; without any, a sound is measured by its loudness."""
 
 
@@ -204,8 +204,8 @@ class SignalSpec(ShortForm):
         return column
 
     @property
-    def measure(self) -> str:
-        """What is measured in a sound: loudness, onsets, beats or chroma."""
+    def measure(self) -> Literal["loudness", "onsets", "beats", "chroma"]:
+        """What is measured in a sound."""
         return next((key for key in MEASURES if getattr(self, key)), "loudness")
 
     @property
