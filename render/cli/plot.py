@@ -38,7 +38,7 @@ def signals(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print and plot the signals and tracks of a scene, with sound, beats and cuts.
+    """Print and plot the signals and tracks of a scene, with its sound.
 
     Example:
       render signals configs/music.yaml --song song.mp3
