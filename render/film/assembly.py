@@ -101,9 +101,7 @@ def _write_streams(film: _Film, target: Path) -> dict[str, Any]:
     sound = None if film.audio is None else _write_sound(film.audio, target)
     content = concatenated_content(list_file, fps=film.format.fps, sound=sound, frames=film.length)
     comment, frames = film.comment(content), content["frames"]
-    encoder.concatenate(
-        list_file, target, output_format=film.format, frames=frames, comment=comment, sound=sound
-    )
+    encoder.concatenate(list_file, target, output_format=film.format, frames=frames, comment=comment, sound=sound)
     return content
 
 

@@ -87,9 +87,9 @@ def count_decoded_frames(film: Path) -> int:
 def _content(
     inputs: Sequence[str], fps: Fraction | None, *, folder: Path | None = None, frames: int | None = None
 ) -> dict[str, Any]:
-    limit = () if frames is None else ("-frames:v", str(frames))
-    streams = ("-map", "0:v:0?", "-map", "0:a:0?", "-c", "copy", *limit)
-    arguments = [*inputs, *streams, "-f", "framehash", "-hash", "sha256", "-"]
+    limit: tuple[str, ...] = () if frames is None else ("-frames:v", str(frames))
+    mapping = ("-map", "0:v:0?", "-map", "0:a:0?", "-c", "copy", *limit)
+    arguments = [*inputs, *mapping, "-f", "framehash", "-hash", "sha256", "-"]
     listing = ffmpeg.run(*ffmpeg.QUIET, *arguments, folder=folder)
     headers = {(name, stream): value for name, stream, value in _HEADER.findall(listing)}
     streams = {value: stream for (name, stream), value in headers.items() if name == b"media_type"}

@@ -72,8 +72,18 @@ CODECS = {
     "vp9": CodecSettings(
         encoder="libvpx-vp9",
         options=(
-            "-b:v", "0", "-deadline", "good", "-cpu-used", "2", "-row-mt", "1", "-tile-columns", "1",
-            "-lag-in-frames", "25",
+            "-b:v",
+            "0",
+            "-deadline",
+            "good",
+            "-cpu-used",
+            "2",
+            "-row-mt",
+            "1",
+            "-tile-columns",
+            "1",
+            "-lag-in-frames",
+            "25",
         ),  # fmt: skip
         raw="rgb24",
         pixels="yuv420p",
@@ -203,7 +213,7 @@ def quantize(frame: Tensor, bit_depth: int) -> NDArray[np.uint8] | NDArray[np.ui
 def list_segments(segments: Sequence[Path], *, repeat: int = 1) -> Path:
     """Writes the list of segments that `concatenate` takes, `repeat` times, into their folder. Raises StorageError."""
     list_file = segments[0].parent / "segments.txt"
-    atomic_write(list_file, "".join(f"file '{segment.name}'\n" for segment in segments * repeat).encode())
+    atomic_write(list_file, "".join(f"file '{segment.name}'\n" for segment in list(segments) * repeat).encode())
     return list_file
 
 

@@ -27,8 +27,14 @@ ENCODERS = {
 """From the suffix of a film to the encoder of its audio, with its options."""
 ENCODED_RATES = {".webm": 48000}
 """Samples per second of sound that is encoded, where the codec has only few rates."""
-FORMATS = {".mkv": ("matroska",), ".webm": ("webm",)}
-"""Formats of films that ffmpeg writes to a pipe as they are; others need fragments."""
+FRAGMENTS = ("-movflags", "+frag_keyframe+empty_moov")
+FORMATS = {
+    ".mp4": (*FRAGMENTS, "-f", "mp4"),
+    ".mov": (*FRAGMENTS, "-f", "mov"),
+    ".mkv": ("-f", "matroska"),
+    ".webm": ("-f", "webm"),
+}
+"""ffmpeg's arguments that write a film with that suffix to a pipe."""
 ONE_REPETITION, REPETITIONS = "once.w64", "repeats.txt"
 """Names of the sound that is repeated, and of the list of its repetitions."""
 MAX_PACKET = Fraction(1, 40)
@@ -162,14 +168,11 @@ def channel_filter(track: AudioTrack, suffix: str) -> str:
     same = _same_channels(track)
     if track.layout is None or track.layout in USUAL_LAYOUTS:
         return same
-    container = ("-movflags", "+frag_keyframe+empty_moov", "-f", suffix.removeprefix("."), "-")
-    if suffix in FORMATS:
-        container = ("-f", *FORMATS[suffix], "-")
     for channels in (same, CARDIOIDS if track.layout.startswith("ambisonic") else STEREO):
         with contextlib.suppress(StorageError):
             ffmpeg.run(
                 *ffmpeg.QUIET, *ffmpeg.input_arguments(track.path), "-map", f"0:{track.index}",
-                "-af", channels, "-frames:a", "4", "-c:a", *ENCODERS[suffix], *container,
+                "-af", channels, "-frames:a", "4", "-c:a", *ENCODERS[suffix], *FORMATS[suffix], "-",
             )  # fmt: skip
             return channels
     message = f"the sound of {track.path} has channels ({track.layout}) that cannot be mixed down for {suffix}"

@@ -83,7 +83,9 @@ def run(plan: Plan, callbacks: Callbacks = Callbacks(), *, source: FrameSource =
     metadata = {key: value for key, value in everything.items() if not plan.format.is_pictures or key != "frames"}
     # 4. A film that exists already, or one of the same frames
     is_made = is_finished(plan, metadata)
-    film = Film(plan.target, len(plan.frames) * plan.repeat, fps=plan.scene.fps, size=plan.format.size, made=not is_made)
+    film = Film(
+        plan.target, len(plan.frames) * plan.repeat, fps=plan.scene.fps, size=plan.format.size, made=not is_made
+    )
     if not is_made and (note := mixdown_note(plan)):
         callbacks.on_warning(note)
     if not is_made and (same_frames := reusable_film(plan, metadata)):

@@ -157,7 +157,8 @@ class Plan:
 def plan(scene: Scene, options: Options = Options()) -> Plan:
     """Plans the run of a scene.
 
-    Raises UsageError for options that do not fit the scene or the film's format, StorageError for a sound that cannot be read.
+    Raises UsageError for options that do not fit the scene or the film's format, StorageError for a sound that cannot be
+    read.
     """
     if not isinstance(scene, Scene):
         raise SceneError([Problem(f"a scene that load() returns is needed here, not {quote(scene)}")])

@@ -165,7 +165,7 @@ def check_space(plan: Plan, *, warn: Callable[[str], None]) -> None:
 
     Raises DiskFullError when it certainly is: when even the saved states, whose size is known, do not fit.
     """
-    film, peak = estimate_bytes(plan)
+    _, peak = estimate_bytes(plan)
     free = _free_space(plan.folder)
     if free < peak:
         message = (
@@ -197,7 +197,8 @@ def estimate_bytes(plan: Plan) -> tuple[int, int]:
         pictures = _total_size(segments) / len(segments) * count
     sound = 0 if plan.audio is None else frames / float(form.fps) * AUDIO_BYTES_PER_SECOND
     film = round((pictures * BITS_PER_PIXEL[form.codec] / segment_bits + sound) * plan.repeat)
-    return film, film + round(pictures + sound * plan.repeat) + _states_bytes(plan)
+    written = 2 * film if form.codec == "gif" else film  # a GIF is written once more with its comment
+    return film, written + round(pictures + sound * plan.repeat) + _states_bytes(plan)
 
 
 def disk_full(plan: Plan) -> DiskFullError:

@@ -10,6 +10,7 @@ from typing import Any
 
 from render.choices import IMAGE_CODECS, MAX_SIDE, MAX_SIDES, MIN_SIDE, Codec
 from render.errors import StorageError, UsageError
+from render.film.naming import repeated_title
 from render.media import clip, image
 from render.media.clip import Clip
 from render.models.registry import layer_map
