@@ -226,6 +226,7 @@ def concatenate(
     """
     folder = list_file.parent
     atomic_write(folder / "metadata.txt", f";FFMETADATA1\ncomment={_escape(comment)}\n".encode())
+    first = f"noise=drop='gte(n,{frames})'"  # -frames:v would end the sound before its last packet
     streams = ["-map", "0:v"]
     if sound is not None:
         streams = ["-copyts", *ffmpeg.input_arguments(sound), "-map", "0:v", "-map", "2:a"]
@@ -233,7 +234,7 @@ def concatenate(
         *ffmpeg.QUIET,
         *ffmpeg.LOCAL_ONLY, *CONCATENATED, "-i", list_file.name,
         *ffmpeg.LOCAL_ONLY, "-f", "ffmetadata", "-i", "metadata.txt",
-        *streams, "-map_metadata", "1", "-c", "copy", "-frames:v", str(frames), "-bsf:v", output_format.timestamps,
+        *streams, "-map_metadata", "1", "-c", "copy", "-bsf:v", f"{first},{output_format.timestamps}",
         "-fflags", "+bitexact", *_muxer_arguments(output.suffix.lower(), output_format), output.name,
         folder=folder,
     )  # fmt: skip

@@ -114,7 +114,7 @@ def _frames(files: Iterable[Path]) -> Iterator[tuple[int, bytes]]:
 
 
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Yields the kind and size of each chunk, at whose data the file then is; of one file, or of a stream of several."""
+    """Yields the kind and size of each chunk of a file, or of a stream of several; the file is then at its data."""
     position = 0
     while len(head := file.read(8)) == 8:
         kind, size = head[:4], int.from_bytes(head[4:], "little")
