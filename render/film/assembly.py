@@ -16,7 +16,7 @@ from typing import Any
 from render.errors import StorageError
 from render.film import encoder, gif, webp
 from render.film.atomic import ExistsError, atomic_path, atomic_write, storage_errors
-from render.film.content import CONTENT_KEY, concatenated_content, parse_rate, read_content
+from render.film.content import CONTENT_KEY, FIRST_FRAME, concatenated_content, parse_rate, read_content
 from render.film.encoder import MATROSKA, PALETTE, OutputFormat
 from render.film.metadata import IMAGE_SUFFIXES, read_metadata
 from render.film.naming import numbered_path
@@ -34,8 +34,8 @@ PLAIN_GIF = "plain.gif"
 class Placement:
     """How a film is put in its place.
 
-    `repeat` is how often it is written into its file. `replace` replaces what is there. `verify` raises StorageError when what the film is made from has changed; it is
-    called before the film is made, and before it is put there.
+    `repeat` is how often it is written into its file. `replace` replaces what is there. `verify` raises StorageError
+    when what the film is made from has changed; it is called before the film is made, and before it is put there.
     """
 
     repeat: int = 1
@@ -99,7 +99,10 @@ def _write_streams(film: _Film, target: Path) -> dict[str, Any]:
     """Copies the streams of the segments and of a sound into a new file; returns its content."""
     list_file = encoder.list_segments(film.segments, repeat=film.repeat)
     sound = None if film.audio is None else _write_sound(film.audio, target)
-    content = concatenated_content(list_file, fps=film.format.fps, sound=sound, frames=film.length)
+    container = "matroska" if target.suffix.lower() in MATROSKA else None
+    if container is not None:
+        _new_file(target.parent, FIRST_FRAME)
+    content = concatenated_content(list_file, fps=film.format.fps, sound=sound, frames=film.length, container=container)
     comment, frames = film.comment(content), content["frames"]
     encoder.concatenate(list_file, target, output_format=film.format, frames=frames, comment=comment, sound=sound)
     return content

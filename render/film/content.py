@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,8 @@ CONTENT_KEY = "content"
 """The key of a film's content in its metadata."""
 CONCATENATED = ("-auto_convert", "0", "-f", "concat")
 """ffmpeg's arguments before a list of segments: their packets are copied as they are."""
+FIRST_FRAME = "first.mkv"
+"""The name of the file from which is read how a container sets up a decoder."""
 _HEADER = re.compile(rb"^#(tb|media_type|extradata) (\d)[:,] *(.*)$", re.MULTILINE)
 _PACKET = re.compile(rb"^(\d), *-?\d+, *(-?\d+), *-?\d+, *(\d+, *[0-9a-f]{64})", re.MULTILINE)
 
@@ -29,19 +32,27 @@ def read_content(film: Path, fps: Fraction | None = None) -> dict[str, Any]:
     given rate when each frame begins at the tick of the container that is nearest to its time, else the rate of frames
     that are equally long; None for one frame and for others. Raises StorageError when it is no film that can be read.
     """
-    return _content(ffmpeg.input_arguments(film), fps)
+    return _content(_listed(ffmpeg.input_arguments(film)), fps)
 
 
 def concatenated_content(
-    list_file: Path, *, fps: Fraction, sound: Path | None, frames: int | None = None
+    list_file: Path, *, fps: Fraction, sound: Path | None, frames: int | None = None, container: str | None = None
 ) -> dict[str, Any]:
     """Returns the content of the film at `fps` that segments and a sound will be, of at most so many frames.
 
-    `list_file` lists the segments, in the format of ffmpeg's concat demuxer, and is in their folder. Raises
-    StorageError.
+    `list_file` lists the segments, in the format of ffmpeg's concat demuxer, and is in their folder. `container` is
+    ffmpeg's name of a format that sets up decoders in a way of its own. Raises StorageError.
     """
+    folder = list_file.parent
     segments = (*ffmpeg.LOCAL_ONLY, *CONCATENATED, "-i", list_file.name)
-    content = _content(segments, fps, folder=list_file.parent, frames=frames)
+    limit = () if frames is None else ("-frames:v", str(frames))
+    listed = _listed(segments, *limit, folder=folder)
+    setup = listed.setups.get(b"video", b"")
+    if container is not None:
+        first = (*segments, "-map", "0:v:0", "-c", "copy", "-frames:v", "1", "-f", container, FIRST_FRAME)
+        ffmpeg.run(*ffmpeg.QUIET, *first, folder=folder)
+        setup = _listed(ffmpeg.input_arguments(folder / FIRST_FRAME)).setups.get(b"video", b"")
+    content = _content(replace(listed, setups={**listed.setups, b"video": setup}), fps)
     return {
         **content,
         "fps": str(fps) if content["frames"] > 1 else None,
@@ -84,26 +95,40 @@ def count_decoded_frames(film: Path) -> int:
     return len(re.findall(rb"^0,", listing, re.MULTILINE))
 
 
-def _content(
-    inputs: Sequence[str], fps: Fraction | None, *, folder: Path | None = None, frames: int | None = None
-) -> dict[str, Any]:
-    limit: tuple[str, ...] = () if frames is None else ("-frames:v", str(frames))
+@dataclass(frozen=True)
+class _Listing:
+    """What ffmpeg's framehash lists of the first video and audio stream: by kind, the header and the packets.
+
+    `setups` are what decoders are set up with; a packet is its time in ticks, and its size with a checksum.
+    """
+
+    tick: Fraction
+    setups: Mapping[bytes, bytes]
+    packets: Mapping[bytes, Sequence[tuple[bytes, bytes]]]
+
+
+def _listed(inputs: Sequence[str], *limit: str, folder: Path | None = None) -> _Listing:
+    """Lists a film. Raises StorageError."""
     mapping = ("-map", "0:v:0?", "-map", "0:a:0?", "-c", "copy", *limit)
-    arguments = [*inputs, *mapping, "-f", "framehash", "-hash", "sha256", "-"]
-    listing = ffmpeg.run(*ffmpeg.QUIET, *arguments, folder=folder)
+    listing = ffmpeg.run(*ffmpeg.QUIET, *inputs, *mapping, "-f", "framehash", "-hash", "sha256", "-", folder=folder)
     headers = {(name, stream): value for name, stream, value in _HEADER.findall(listing)}
     streams = {value: stream for (name, stream), value in headers.items() if name == b"media_type"}
     packets = {kind: [(time, data) for each, time, data in _PACKET.findall(listing) if each == stream]
                for kind, stream in streams.items()}  # fmt: skip
-    video, sound = packets.get(b"video", []), packets.get(b"audio", [])
     tick = Fraction(headers.get((b"tb", streams.get(b"video", b"")), b"1").decode())
+    setups = {kind: headers.get((b"extradata", stream), b"") for kind, stream in streams.items()}
+    return _Listing(tick, setups, packets)
+
+
+def _content(listed: _Listing, fps: Fraction | None) -> dict[str, Any]:
+    video, sound = ([data for _, data in listed.packets.get(kind, ())] for kind in (b"video", b"audio"))
     return film_content(
         len(video),
-        [int(time) * tick for time, _ in video],
-        tick=tick,
+        [int(time) * listed.tick for time, _ in listed.packets.get(b"video", ())],
+        tick=listed.tick,
         fps=fps,
-        video=_checksum(headers.get((b"extradata", streams.get(b"video", b"")), b""), [data for _, data in video]),
-        sound=_checksum(headers.get((b"extradata", streams.get(b"audio", b"")), b""), [data for _, data in sound]),
+        video=_checksum(listed.setups.get(b"video", b""), video),
+        sound=_checksum(listed.setups.get(b"audio", b""), sound),
     )
 
 

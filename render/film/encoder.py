@@ -71,19 +71,8 @@ CODECS = {
     ),
     "vp9": CodecSettings(
         encoder="libvpx-vp9",
-        options=(
-            "-b:v",
-            "0",
-            "-deadline",
-            "good",
-            "-cpu-used",
-            "2",
-            "-row-mt",
-            "1",
-            "-tile-columns",
-            "1",
-            "-lag-in-frames",
-            "25",
+        options=tuple(
+            "-b:v 0 -deadline good -cpu-used 2 -row-mt 1 -tile-columns 1 -lag-in-frames 25".split()
         ),  # fmt: skip
         raw="rgb24",
         pixels="yuv420p",

@@ -38,7 +38,7 @@ MAX_REPORTED_NAMES = 3
 _RECORD = re.compile(r"[0-9]{5,9}\.json")
 _OWN_NAME = re.compile(
     rf"{MARKER}|{LOCK}|film\.json|segments\.txt|metadata\.txt|(sound|once)\.[a-z0-9]{{1,4}}|repeats\.txt"
-    rf"|palette\.png|plain\.gif|[0-9]{{5,9}}\.(json|npy|mp4|mov|pngs|jpgs|webps)|{TEMPORARY_NAME}"
+    rf"|first\.mkv|palette\.png|plain\.gif|[0-9]{{5,9}}\.(json|npy|mp4|mov|pngs|jpgs|webps)|{TEMPORARY_NAME}"
 )
 
 

@@ -32,10 +32,11 @@ class Options:
     """How a scene is rendered: what the command line's options say.
 
     `device` is auto, cpu, cuda or mps; `precision` auto, float32 or bfloat16. `frames` (first, one after the last)
-    renders only these. `repeat` writes the film so many times into its file. `overwrite` replaces another film at the output
-    path, `restart` discards what an earlier run completed, `quiet` downloads weights without a progress bar.
-    `camera_only` plays the motion and dreams nothing, in a film of another name (Scene.without_dream). `machine` is how another part of the film is made (Engine.describe):
-    precision, threads and tile size are those. Raises UsageError for values of another kind.
+    renders only these. `repeat` writes the film so many times into its file. `overwrite` replaces another film at the
+    output path, `restart` discards what an earlier run completed, `quiet` downloads weights without a progress bar.
+    `camera_only` plays the motion and dreams nothing, in a film of another name (Scene.without_dream). `machine` is how
+    another part of the film is made (Engine.describe): precision, threads and tile size are those. Raises UsageError
+    for values of another kind.
     """
 
     device: str = "auto"
@@ -65,8 +66,9 @@ class Plan:
     """A run of a scene.
 
     `frames` are the film's frames that it makes, and `repeat` how often they are in its file. `target` is where the film
-    will be, links resolved, and `folder` where its segments are until then. `audio` is the sound that goes with the frames, None for a silent film.
-    `recorded` is how an earlier run made the same film (Device.describe, and the tile size), empty for a new film.
+    will be, links resolved, and `folder` where its segments are until then. `audio` is the sound that goes with the
+    frames, None for a silent film. `recorded` is how an earlier run made the same film (Device.describe, and the tile
+    size), empty for a new film.
     """
 
     scene: Scene
@@ -157,7 +159,7 @@ class Plan:
 def plan(scene: Scene, options: Options = Options()) -> Plan:
     """Plans the run of a scene.
 
-    Raises UsageError for options that do not fit the scene or its film's format, StorageError for a sound that cannot be read.
+    Raises UsageError for options that do not fit the scene or its format, StorageError for a sound that cannot be read.
     """
     if not isinstance(scene, Scene):
         raise SceneError([Problem(f"a scene that load() returns is needed here, not {quote(scene)}")])
