@@ -36,6 +36,12 @@ BT709 = (
 )
 
 
+VP9 = (
+    "-b:v", "0", "-deadline", "good", "-cpu-used", "2", "-row-mt", "1", "-tile-columns", "1", "-lag-in-frames", "25",
+)  # fmt: skip
+"""Options of libvpx; the tiles and rows that its threads share are fixed, as its bytes depend on them."""
+
+
 @dataclass(frozen=True)
 class CodecSettings:
     """An ffmpeg encoder, its options, the pixel formats of its input and of the film, and the suffix of a segment.
@@ -71,9 +77,7 @@ CODECS = {
     ),
     "vp9": CodecSettings(
         encoder="libvpx-vp9",
-        options=tuple(
-            "-b:v 0 -deadline good -cpu-used 2 -row-mt 1 -tile-columns 1 -lag-in-frames 25".split()
-        ),  # fmt: skip
+        options=VP9,
         raw="rgb24",
         pixels="yuv420p",
         suffix=".mp4",

@@ -65,10 +65,10 @@ class Options:
 class Plan:
     """A run of a scene.
 
-    `frames` are the film's frames that it makes, and `repeat` how often they are in its file. `target` is where the film
-    will be, links resolved, and `folder` where its segments are until then. `audio` is the sound that goes with the
-    frames, None for a silent film. `recorded` is how an earlier run made the same film (Device.describe, and the tile
-    size), empty for a new film.
+    `frames` are the film's frames that it makes, and `repeat` how often they are in its file. `target` is where the
+    film will be, links resolved, and `folder` where its segments are until then. `audio` is the sound that goes with
+    the frames, None for a silent film. `recorded` is how an earlier run made the same film (Device.describe, and the
+    tile size), empty for a new film.
     """
 
     scene: Scene

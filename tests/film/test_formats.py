@@ -84,10 +84,10 @@ def read_again(film: Path) -> Iterator[NDArray[np.uint8]]:
         return
     video = cv2.VideoCapture(str(film))
     while True:
-        is_there, frame = video.read()
+        is_there, picture = video.read()
         if not is_there:
             return
-        yield frame[..., ::-1]
+        yield np.asarray(picture, np.uint8)[..., ::-1]
 
 
 def durations(film: Path) -> list[int]:
