@@ -37,7 +37,7 @@ MAX_REPORTED_NAMES = 3
 """Names in a message, at most."""
 _RECORD = re.compile(r"[0-9]{5,9}\.json")
 _OWN_NAME = re.compile(
-    rf"{MARKER}|{LOCK}|film\.json|segments\.txt|metadata\.txt|(sound|once)\.[a-z0-9]{{1,4}}|repeats\.txt"
+    rf"{MARKER}|{LOCK}|film\.json|segments\.txt|metadata\.txt|sound\.(mp4|mov|mkv|webm)|once\.w64|repeats\.txt"
     rf"|first\.mkv|palette\.png|plain\.gif|[0-9]{{5,9}}\.(json|npy|mp4|mov|pngs|jpgs|webps)|{TEMPORARY_NAME}"
 )
 
