@@ -25,11 +25,12 @@ def portable_scene(scene: Scene) -> dict[str, Any]:
 
 
 def without_sound(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What the frames alone depend on, of what a film depends on: its sound can change without a frame being dreamed.
+    """What the frames alone depend on, of what a film depends on.
 
-    Values of unexpected types are kept as they are.
+    Its sound, and how often the film is in its file, can change without a frame being dreamed. Values of unexpected
+    types are kept as they are.
     """
-    result = dict(provenance)
+    result = {key: value for key, value in provenance.items() if key != "repeat"}
     scene, files = result.get("scene"), result.get("files")
     if isinstance(scene, dict) and _follows_film_sound(scene):
         return result

@@ -9,8 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from render.choices import IMAGE_CODECS, MAX_SIDE, MIN_SIDE
+from render.choices import IMAGE_CODECS, MAX_SIDE, MAX_SIDES, MIN_SIDE, Codec
 from render.errors import SceneError, StorageError, UsageError
+from render.film.naming import repeated_title
 from render.media import clip, image
 from render.media.clip import Clip
 from render.models.registry import layer_map
@@ -96,15 +97,19 @@ class Scene:
         paths = {keys: path for keys, path in self.paths.items() if keys[0] not in ("network", "objectives")}
         return replace(self.titled("camera"), spec=spec, paths=paths)
 
-    def titled_by(self, *, scale: float = 1.0, frames: tuple[int, int] | None = None) -> Scene:
-        """Returns the scene with a scale and a range of frames in its film's name, so that no part is taken for it.
+    def titled_by(
+        self, *, scale: float = 1.0, frames: tuple[int, int] | None = None, repeat: int | None = None
+    ) -> Scene:
+        """Returns the scene with a scale, a range of frames and a number of repetitions in its film's name.
+
+        So no part of a film is taken for it.
 
         Pictures of a sequence are numbered, and have no range in their name.
         """
         scene = self if scale == 1 else self.titled(f"x{scale:g}")
-        if frames is None or scene.output.codec in IMAGE_CODECS:
-            return scene
-        return scene.titled(f"{frames[0]}-{frames[1]}")
+        if frames is not None and scene.output.codec not in IMAGE_CODECS:
+            scene = scene.titled(f"{frames[0]}-{frames[1]}")
+        return scene if repeat in (None, 1) else scene.titled(repeated_title(repeat))
 
     def at(self, path: str) -> Scene:
         """Returns the scene with its film at another path of the same ending, whatever characters it has."""
@@ -155,7 +160,7 @@ def complete(
     if written is not None and (footage is not None or spec.is_measured):
         validation.check_timing(written, spec)
     own_size = spec.size or _natural_size(spec, paths, footage)
-    size = _scaled_size(own_size, scale)
+    size = _scaled_size(own_size, scale, spec.codec)
     if scale != 1:
         spec = spec.scaled(scale, max(own_size))
     picture = paths.get(("source", "image"))
@@ -208,8 +213,9 @@ def _natural_size(spec: SceneSpec, paths: Mapping[Loc, Path], footage: Clip | No
     return (width, height) if spec.codec in IMAGE_CODECS else (width // 2 * 2, height // 2 * 2)
 
 
-def _scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+def _scaled_size(size: tuple[int, int], scale: float, codec: Codec) -> tuple[int, int]:
     width, height = size if scale == 1 else (max(2, round(side * scale / 2) * 2) for side in size)
-    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-        raise UsageError(f"a film of {width}x{height}; sides are from {MIN_SIDE} to {MAX_SIDE}")
+    largest = MAX_SIDES.get(codec, MAX_SIDE)
+    if min(width, height) < MIN_SIDE or max(width, height) > largest:
+        raise UsageError(f"a film of {width}x{height}; sides of {codec} are from {MIN_SIDE} to {largest}")
     return width, height

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from render.choices import IMAGE_CODECS, Codec
+from render.choices import IMAGE_CODECS, MAX_GIF_FPS, Codec
 from render.scene.beats import Beats
 from render.scene.camera import Camera
 from render.scene.clock import Clock, Curve, Time, Values
@@ -147,7 +147,12 @@ class SceneSpec(Section):
         return self
 
     def check_times(self) -> None:
-        """Raises FieldError for too many frames, for a film or a single picture, and for a cut after the last frame."""
+        """Raises FieldError for too many frames, for a film or a single picture, and for a cut after the last frame.
+
+        Also for more frames a second than the codec has.
+        """
+        if self.codec == "gif" and self.fps > MAX_GIF_FPS:
+            raise FieldError(f"a .gif has at most {MAX_GIF_FPS} frames a second; fps: {MAX_GIF_FPS}", ("fps",))
         if self.length > MAX_FRAMES:
             raise FieldError(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
         clock = self.clock
