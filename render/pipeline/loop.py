@@ -22,9 +22,11 @@ from torch import Tensor
 
 from render.dream.ascent import OnStep, dream
 from render.dream.grade import grade
+from render.motion.closing import Repeated
 from render.motion.progress import CatchUp, Progress, initial_progress, propagate_progress
 from render.motion.propagate import Propagator, ShotStart
 from render.pipeline.build import BuiltObjective, ascent_settings, build_objectives, frame_objective
+from render.pipeline.closing import loop_propagator
 from render.pipeline.engine import Engine
 from render.pipeline.inputs import propagator
 
@@ -83,10 +85,13 @@ def frames(
     """
     if state is None:
         state = State(torch.empty(0))
-    source = propagator(engine.plan, engine.device.torch_device, memo=engine.memo)
+    source, scene = propagator(engine.plan, engine.device.torch_device, memo=engine.memo), engine.plan.scene
+    if scene.spec.blend_start is not None:
+        lead_in = partial(_dreamed_alone, engine, on_step)
+        source = loop_propagator(source, scene, lead_in, start=scene.spec.blend_start)
     with closing(source.intervals(start)) as intervals:
         dreamed_frames = Dreamer(engine, source, on_step).dreamed(intervals, state)
-        yield from with_between(dreamed_frames, source, start=start)
+        yield from with_between(dreamed_frames, source, frames=range(start, scene.length))
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ class Dreamer:
 
     def _frame(self, interval: Any, state: State, objectives: list[BuiltObjective]) -> State:
         """Dreams the frame of an interval."""
+        if isinstance(interval, Repeated):
+            return State(interval.canvas)
         scene, is_shot_start = self.engine.plan.scene, isinstance(interval, ShotStart)
         params = scene.params(interval.index, is_shot_start=is_shot_start)
         objective = frame_objective(objectives, params, source=partial(self.source.source, interval))
@@ -140,14 +147,23 @@ class Dreamer:
         return propagate_progress(state.progress, motion, persistence=persistence)
 
 
+def _dreamed_alone(
+    engine: Engine, on_step: OnStep | None, source: Propagator[Any], intervals: Iterator[Any]
+) -> Iterator[tuple[int, Tensor]]:
+    """Yields what a source's intervals are dreamed to, from the start of a shot on: (frame, canvas)."""
+    for interval, _, later in Dreamer(engine, source, on_step).dreamed(intervals, State(torch.empty(0))):
+        yield interval.index, later.canvas
+
+
 def with_between(
-    dreamed_frames: Iterator[tuple[Any, State, State]], source: Propagator[Any], *, start: int
+    dreamed_frames: Iterator[tuple[Any, State, State]], source: Propagator[Any], *, frames: range
 ) -> Generator[Frame]:
-    """Yields every frame from `start` on: the dreamed ones, and before each those that the cadence skips."""
+    """Yields every one of the `frames`: the dreamed ones, and before each those that the cadence skips."""
     for interval, earlier, later in dreamed_frames:
         if not isinstance(interval, ShotStart):
             for position, index in enumerate(interval.frames[:-1]):
-                if index >= start:
+                if index in frames:
                     picture = source.interpolate(earlier.canvas, later.canvas, interval=interval, position=position)
                     yield Frame(index, picture, earlier)
-        yield Frame(interval.index, later.canvas, later)
+        if interval.index < frames.stop:
+            yield Frame(interval.index, later.canvas, later)

@@ -32,6 +32,7 @@ from render.scene.fields import (
     parse_each,
     track_field,
 )
+from render.scene.loop import Loop, check_motion, check_tour, check_tracks
 from render.scene.objectives import ModelInfo, NetworkSpec, ObjectiveSpec
 from render.scene.output import Output
 from render.scene.params import CameraParams, FrameParams, GradeParams
@@ -89,6 +90,8 @@ class SceneSpec(Section):
     """What the network maximises, each with a weight; at least one."""
     dream: Dream = Dream()
     """How each frame is dreamed."""
+    loop: Loop | None = None
+    """Makes the film repeat without a visible join: `{}`, or with its setting, `{blend: 2s}`."""
     follow: Follow | None = None
     """How the dream follows the motion in a clip; only with `source.video`."""
     grade: Grade = Grade()
@@ -117,6 +120,8 @@ class SceneSpec(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> SceneSpec:
+        if self.loop is not None:
+            check_motion(has_clip=self.source.video is not None, looks_at_point=self.camera.look_at is not None)
         if self.is_timed:
             self.check_times()
         odd = self.size is not None and (self.size[0] % 2 or self.size[1] % 2)
@@ -134,11 +139,15 @@ class SceneSpec(Section):
         if self.length > MAX_FRAMES:
             raise FieldError(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
         clock = Clock(self.fps, self.length)
+        if self.loop is not None:
+            self.loop.start(clock, cadence=self.dream.cadence)
         work = (self.length + CALL_FRAMES) * sum(track.work for _, track in self.tracks())
         for i, objective in self._tours:
             turn = sum(objective.tour_times(clock))
             if turn < 1:
                 raise FieldError("a turn, hold + fade, is shorter than a frame", ("objectives", i, "hold"))
+            if self.loop is not None:
+                check_tour(i, turn, clock)
             work += TURN_WORK * math.ceil(self.length / turn)
         if work > MAX_WORK:
             message = f"{self.length} frames are too many for this number of keyframes and expressions"
@@ -186,14 +195,23 @@ class SceneSpec(Section):
         """Whether rate and length are known before a clip is read: without a clip, or when the scene sets both."""
         return self.source.video is None or {"fps", "duration"} <= self.model_fields_set
 
+    @property
+    def blend_start(self) -> int | None:
+        """The dreamed frame from which a loop turns into its beginning; None for a film that does not repeat."""
+        clock = Clock(self.fps, self.length)
+        return None if self.loop is None else self.loop.start(clock, cadence=self.dream.cadence)
+
     @cached_property
     def timeline(self) -> dict[Loc, Values]:
-        """Every track's value at every frame, with the pan and pivot that `camera.look_at` sets.
+        """Every track's value at every frame, of a loop also at the one after its last, with the pan and pivot that `camera.look_at` sets.
 
         Raises FieldErrors with the paths to the wrong tracks.
         """
         clock = Clock(self.fps, self.length)
-        values = collect(self.tracks(), lambda track: track.values(clock))
+        frames = range(self.length + (0 if self.loop is None else 1))
+        values = collect(self.tracks(), lambda track: track.values(clock, frames))
+        if self.loop is not None:
+            check_tracks(self.tracks(), clock)
         return values if self.camera.look_at is None else values | self.camera.look_at.values(clock)
 
     @property
@@ -205,7 +223,8 @@ class SceneSpec(Section):
     def tours(self) -> dict[int, tuple[Turn, ...]]:
         """The turns of each tour in the film, by the number of its objective."""
         clock = Clock(self.fps, self.length)
-        return {i: tuple(objective.turns(clock, self.seed)) for i, objective in self._tours}
+        is_loop = self.loop is not None
+        return {i: tuple(objective.turns(clock, self.seed, repeats=is_loop)) for i, objective in self._tours}
 
     def params(self, index: int, *, is_shot_start: bool = False) -> FrameParams:
         """Returns every track's value at a frame; the first of a shot has the octaves and steps of the film's first."""
