@@ -43,8 +43,8 @@ class LeadIn:
     def canvas(self, index: int) -> Tensor:
         """Returns the canvas at a dreamed frame, rounded to 16 bits; 1x3xHxW in [0, 1]."""
         if not self._levels:
-            for index, canvas in self.dream(self.still, self.still.intervals(self.still.first)):
-                self._levels[index] = np.asarray(quantize(canvas, 16), np.uint16)
+            for frame, canvas in self.dream(self.still, self.still.intervals(self.still.first)):
+                self._levels[frame] = np.asarray(quantize(canvas, 16), np.uint16)
                 self._device = canvas.device
         picture = torch.from_numpy(self._levels[index].astype(np.float32) / LEVELS)
         return picture.permute(2, 0, 1)[None].contiguous().to(self._device)
