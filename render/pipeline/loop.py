@@ -87,7 +87,7 @@ def frames(
         state = State(torch.empty(0))
     source, scene = propagator(engine.plan, engine.device.torch_device, memo=engine.memo), engine.plan.scene
     if scene.spec.blend_start is not None:
-        lead_in = partial(_dreamed_alone, engine, on_step)
+        lead_in = partial(dreamed_alone, engine, on_step)
         source = loop_propagator(source, scene, lead_in, start=scene.spec.blend_start)
     with closing(source.intervals(start)) as intervals:
         dreamed_frames = Dreamer(engine, source, on_step).dreamed(intervals, state)
@@ -147,7 +147,7 @@ class Dreamer:
         return propagate_progress(state.progress, motion, persistence=persistence)
 
 
-def _dreamed_alone(
+def dreamed_alone(
     engine: Engine, on_step: OnStep | None, source: Propagator[Any], intervals: Iterator[Any]
 ) -> Iterator[tuple[int, Tensor]]:
     """Yields what a source's intervals are dreamed to, from the start of a shot on: (frame, canvas)."""

@@ -37,6 +37,9 @@ MAX_NEW_FOLDERS = 1
 FRAME_BYTES_PER_PIXEL = 120
 """Memory of a frame besides the network's: copies of the canvas, gradients, frames in the queue."""
 
+LEAD_IN_BYTES_PER_PIXEL = 6
+"""Memory of each dreamed frame before the first one of a loop: three values of 16 bits."""
+
 
 def preflight(plan: Plan) -> None:
     """Checks the output path, the folder of segments, codecs and memory. Raises StorageError or MissingError."""
@@ -145,13 +148,19 @@ def check_memory(plan: Plan) -> None:
     """Raises MissingError when a frame does not fit into the memory, not even in tiles."""
     width, height = plan.scene.size
     is_cpu = plan.options.device in ("auto", "cpu") and has_only_cpu()
-    needed = FRAME_BYTES_PER_PIXEL * width * height
+    needed = (FRAME_BYTES_PER_PIXEL + _lead_in_bytes_per_pixel(plan.scene)) * width * height
     free = free_memory(None if is_cpu else plan.device.torch_device)  # selecting a device imports torch
     if needed > free:
         raise MissingError(
             f"a frame of {width}x{height} takes {format_bytes(needed)} of memory and more, {format_bytes(free)} are "
             "free; --scale 0.5 makes a smaller film"
         )
+
+
+def _lead_in_bytes_per_pixel(scene: Scene) -> int:
+    """Memory of the dreamed frames before the first one of a loop."""
+    start = scene.spec.blend_start
+    return 0 if start is None else LEAD_IN_BYTES_PER_PIXEL * (1 + (scene.length - start) // scene.spec.dream.cadence)
 
 
 def check_space(plan: Plan, *, warn: Callable[[str], None]) -> None:
