@@ -27,7 +27,7 @@ from render.pipeline.loop import Dreamer, State, dreamed_alone
 from render.pipeline.plan import plan
 from render.pipeline.scene import Scene
 
-FRAMES, SIDE, SHOWN = 72, 192, (24, 12, 6, 3, 1, 0, -1)
+FRAMES, SIDE, SHOWN = 72, 160, (24, 12, 6, 3, 1, 0, -1)
 """Length and side of the films, and the frames of a sheet, counted from the end."""
 ZOOM = {"zoom": 1.02}
 KEYFRAMED = {"zoom": {"0s": 1.005, "50%": {"value": 1.04, "ease": "smooth"}, "end": {"value": 1.005, "ease": "smooth"}}}
@@ -98,10 +98,10 @@ def _film(settings: dict[str, Any]) -> Film:
     scene = load(settings)
     engine = open_engine(plan(scene, Options(device="cpu", precision="float32")), autotune=False)
     made = list(loop.frames(engine))
-    length, start, cadence = scene.length, scene.spec.blend_start or 0, scene.spec.dream.cadence
+    length, start, cadence = scene.length, scene.spec.blend_start, scene.spec.dream.cadence
     last = (length - 1) // cadence * cadence
     still = propagator(engine.plan, torch.device("cpu"))
-    closing = loop_propagator(still, scene, lambda *what: dreamed_alone(engine, None, *what), start=start)
+    closing = loop_propagator(still, scene, lambda *what: dreamed_alone(engine, None, *what))
     interval = StillInterval(range(last + 1, length + 1))
     _, _, repeated = next(Dreamer(engine, closing, None).dreamed(iter([interval]), made[last].state))
     faded = [frame.picture for frame in made]

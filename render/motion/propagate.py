@@ -112,7 +112,11 @@ class StillPropagator:
         """See Propagator."""
         previous = last_before(self.dreamed, start)
         for index in sorted(index for index in self.dreamed if index > previous):
-            yield ShotStart(index, self.initial()) if index == self.first else StillInterval(range(previous + 1, index + 1))
+            yield (
+                ShotStart(index, self.initial())
+                if index == self.first
+                else StillInterval(range(previous + 1, index + 1))
+            )
             previous = index
 
     def propagate(self, canvas: Tensor, interval: StillInterval, *, persistence: float) -> Tensor:

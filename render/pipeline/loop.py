@@ -86,9 +86,8 @@ def frames(
     if state is None:
         state = State(torch.empty(0))
     source, scene = propagator(engine.plan, engine.device.torch_device, memo=engine.memo), engine.plan.scene
-    if scene.spec.blend_start is not None:
-        lead_in = partial(dreamed_alone, engine, on_step)
-        source = loop_propagator(source, scene, lead_in, start=scene.spec.blend_start)
+    if scene.spec.loop is not None:
+        source = loop_propagator(source, scene, partial(dreamed_alone, engine, on_step))
     with closing(source.intervals(start)) as intervals:
         dreamed_frames = Dreamer(engine, source, on_step).dreamed(intervals, state)
         yield from with_between(dreamed_frames, source, frames=range(start, scene.length))

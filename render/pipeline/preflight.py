@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import stat
@@ -37,8 +38,8 @@ MAX_NEW_FOLDERS = 1
 FRAME_BYTES_PER_PIXEL = 120
 """Memory of a frame besides the network's: copies of the canvas, gradients, frames in the queue."""
 
-LEAD_IN_BYTES_PER_PIXEL = 6
-"""Memory of each dreamed frame before the first one of a loop: three values of 16 bits."""
+LEAD_IN_BYTES_PER_PIXEL = 12
+"""Memory of each dreamed frame before the first one of a loop: three values of 32 bits."""
 
 
 def preflight(plan: Plan) -> None:
@@ -159,8 +160,7 @@ def check_memory(plan: Plan) -> None:
 
 def _lead_in_bytes_per_pixel(scene: Scene) -> int:
     """Memory of the dreamed frames before the first one of a loop."""
-    start = scene.spec.blend_start
-    return 0 if start is None else LEAD_IN_BYTES_PER_PIXEL * (1 + (scene.length - start) // scene.spec.dream.cadence)
+    return LEAD_IN_BYTES_PER_PIXEL * math.ceil(len(scene.spec.lead_in) / scene.spec.dream.cadence)
 
 
 def check_space(plan: Plan, *, warn: Callable[[str], None]) -> None:

@@ -19,6 +19,8 @@ MAX_DEFAULT_SHARE = Fraction(1, 2)
 """Of the film, for the default blend."""
 MIN_DREAMED = 4
 """Dreamed frames of a blend; fewer are a cut."""
+SETTLING_FRAMES = 24
+"""Frames of the lead-in before the blend: the first ones from noise have less detail than all others."""
 TOLERANCE = 1e-4
 """Difference between a track's ends, relative to values above one, that nobody sees: 0.02 pixels of a zoom at 384."""
 
@@ -27,8 +29,8 @@ class Loop(Section):
     """Makes the film repeat without a visible join: the frame after the last one is the first one again."""
 
     blend: FilmTime | None = Field(default=None)
-    """How long before its end the film starts to turn into its beginning: `2s`, `48` or `25%`; as long is dreamed
-    before the first frame, too. Default: `2s`, or half of a film of less than four seconds."""
+    """How long before its end the film starts to turn into its beginning: `2s`, `48` or `25%`; as long, and
+    a little more, is dreamed before the first frame. Default: `2s`, or half of a film of less than four seconds."""
 
     def start(self, clock: Clock, *, cadence: int) -> int:
         """Returns the dreamed frame at which the blend starts. Raises FieldError for a blend that does not fit."""
@@ -56,7 +58,9 @@ def check_motion(*, has_clip: bool, looks_at_point: bool) -> None:
         message = "a clip does not repeat; 'loop' is for films from noise or a picture; loop: null removes it"
         raise FieldError(message, ("loop",), at_key=True)
     if looks_at_point:
-        message = "'look_at' moves to its point once and a loop repeats; pivot: [0.3, 0.6] zooms on a point all the time"
+        message = (
+            "'look_at' moves to its point once and a loop repeats; pivot: [0.3, 0.6] zooms on a point all the time"
+        )
         raise FieldError(message, ("camera", "look_at"), at_key=True)
 
 

@@ -32,7 +32,7 @@ from render.scene.fields import (
     parse_each,
     track_field,
 )
-from render.scene.loop import Loop, check_motion, check_tour, check_tracks
+from render.scene.loop import SETTLING_FRAMES, Loop, check_motion, check_tour, check_tracks
 from render.scene.objectives import ModelInfo, NetworkSpec, ObjectiveSpec
 from render.scene.output import Output
 from render.scene.params import CameraParams, FrameParams, GradeParams
@@ -196,10 +196,18 @@ class SceneSpec(Section):
         return self.source.video is None or {"fps", "duration"} <= self.model_fields_set
 
     @property
-    def blend_start(self) -> int | None:
-        """The dreamed frame from which a loop turns into its beginning; None for a film that does not repeat."""
+    def blend_start(self) -> int:
+        """The dreamed frame from which a loop turns into its beginning; the length of a film that does not repeat."""
         clock = Clock(self.fps, self.length)
-        return None if self.loop is None else self.loop.start(clock, cadence=self.dream.cadence)
+        return self.length if self.loop is None else self.loop.start(clock, cadence=self.dream.cadence)
+
+    @property
+    def lead_in(self) -> range:
+        """The frames as which a loop is dreamed before its first one, which is the last of them; none of other films."""
+        if self.loop is None:
+            return range(0)
+        first = max(0, self.blend_start - SETTLING_FRAMES) // self.dream.cadence * self.dream.cadence
+        return range(first, self.length + 1)
 
     @cached_property
     def timeline(self) -> dict[Loc, Values]:

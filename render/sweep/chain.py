@@ -85,10 +85,9 @@ def _of_all_frames(plan: Plan) -> dict[str, Any]:
 
 def _of_lead_in(scene: Scene, parts: list[str]) -> Iterator[Any]:
     """What the lead-in of a loop depends on: its frames' numbers and what they are made of. Nothing for other films."""
-    start = scene.spec.blend_start
-    if start is not None:
-        for index in range(start, scene.length + 1):
-            yield [index, _of_frame(scene, index, parts, is_start=index == start)]
+    lead_in = scene.spec.lead_in
+    for index in lead_in:
+        yield [index, _of_frame(scene, index, parts, is_start=index == lead_in.start)]
 
 
 def _parts(scene: Scene, checksums: Mapping[str, str]) -> Iterator[Any]:
