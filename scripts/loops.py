@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -101,13 +102,13 @@ def _film(settings: dict[str, Any]) -> Film:
     length, start, cadence = scene.length, scene.spec.blend_start, scene.spec.dream.cadence
     last = (length - 1) // cadence * cadence
     still = propagator(engine.plan, torch.device("cpu"))
-    closing = loop_propagator(still, scene, lambda *what: dreamed_alone(engine, None, *what))
+    closing = loop_propagator(still, scene, partial(dreamed_alone, engine, None), device=still.initial().device)
     interval = StillInterval(range(last + 1, length + 1))
     _, _, repeated = next(Dreamer(engine, closing, None).dreamed(iter([interval]), made[last].state))
     faded = [frame.picture for frame in made]
     if cadence == 1:
         faded[start + 1 :] = _cross_fade(engine, closing, made[start].state)
-    return Film(scene, [frame.picture for frame in made], repeated.canvas, faded)
+    return Film(scene, [frame.picture for frame in made], repeated=repeated.canvas, faded=faded)
 
 
 def _cross_fade(engine: Engine, closing: Any, state: State) -> list[Tensor]:

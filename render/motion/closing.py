@@ -96,7 +96,7 @@ class LoopPropagator:
     first: int
 
     def intervals(self, start: int) -> Generator[ShotStart | StillInterval | Repeated]:
-        """See Propagator; the first frame is the end of the lead-in, and what comes after a blend is complete is it."""
+        """See Propagator; the first frame ends the lead-in, and after a complete blend the film is it."""
         previous, length = last_before(self.still.dreamed, start), self.blend.stop
         for index in sorted(index for index in self.still.dreamed if index > previous):
             frames = range(previous + 1, index + 1)
@@ -121,7 +121,7 @@ class LoopPropagator:
         """See Propagator."""
 
     def source(self, interval: StillInterval) -> Tensor:
-        """See Propagator; the initial picture, moved through the lead-in and on, and in the blend that of the lead-in."""
+        """See Propagator; the initial picture, moved through lead-in and film, and in the blend that of the lead-in."""
         path, index = self.still.path, interval.index
         moves = path.between(0, index) @ path.between(self.first, self.blend.stop)
         moved = warp_affine(self.still.initial(), inverse_affine(moves), border=path.border).clamp(0, 1)

@@ -32,23 +32,22 @@ class LeadIn:
 
     still: StillPropagator
     dream: Dreamed
+    device: torch.device
     _canvases: dict[int, Tensor] = field(default_factory=dict)
-    _device: torch.device = torch.device("cpu")
 
     def canvas(self, index: int) -> Tensor:
         """Returns the canvas at a dreamed frame, 1x3xHxW in [0, 1]."""
         if not self._canvases:
             for frame, canvas in self.dream(self.still, self.still.intervals(self.still.first)):
                 self._canvases[frame] = canvas.cpu()
-                self._device = canvas.device
-        return self._canvases[index].to(self._device)
+        return self._canvases[index].to(self.device)
 
 
-def loop_propagator(still: StillPropagator, scene: Scene, dream: Dreamed) -> LoopPropagator:
+def loop_propagator(still: StillPropagator, scene: Scene, dream: Dreamed, *, device: torch.device) -> LoopPropagator:
     """Returns the propagator of a scene that repeats; `still` moves its frames, `dream` dreams the lead-in."""
     spec = scene.spec
     frames = frozenset(index for index in still.dreamed if index >= spec.lead_in.start)
-    lead_in = LeadIn(replace(still, first=spec.lead_in.start, dreamed=frames), dream)
+    lead_in = LeadIn(replace(still, first=spec.lead_in.start, dreamed=frames), dream, device)
     blend = Blend(still.path, spec.blend_start, scene.length, order=_order(scene))
     return LoopPropagator(still, blend, lead_in.canvas, first=spec.lead_in.start)
 

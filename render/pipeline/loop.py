@@ -85,9 +85,10 @@ def frames(
     """
     if state is None:
         state = State(torch.empty(0))
-    source, scene = propagator(engine.plan, engine.device.torch_device, memo=engine.memo), engine.plan.scene
+    scene, device = engine.plan.scene, engine.device.torch_device
+    source = propagator(engine.plan, device, memo=engine.memo)
     if scene.spec.loop is not None:
-        source = loop_propagator(source, scene, partial(dreamed_alone, engine, on_step))
+        source = loop_propagator(source, scene, partial(dreamed_alone, engine, on_step), device=device)
     with closing(source.intervals(start)) as intervals:
         dreamed_frames = Dreamer(engine, source, on_step).dreamed(intervals, state)
         yield from with_between(dreamed_frames, source, frames=range(start, scene.length))

@@ -36,7 +36,8 @@ class Loop(Section):
         """Returns the dreamed frame at which the blend starts. Raises FieldError for a blend that does not fit."""
         length, path = clock.length, ("loop", "blend")
         if self.blend is None:
-            frames = max(min(DEFAULT_BLEND.frames(clock), MAX_DEFAULT_SHARE * length), MIN_DREAMED * cadence)
+            frames = min(DEFAULT_BLEND.frames(clock), MAX_DEFAULT_SHARE * length)
+            frames = max(frames, Fraction(MIN_DREAMED * cadence))
         else:
             frames = self.blend.frames(clock)
         if frames > length:

@@ -203,7 +203,7 @@ class SceneSpec(Section):
 
     @property
     def lead_in(self) -> range:
-        """The frames as which a loop is dreamed before its first one, which is the last of them; none of other films."""
+        """The frames as which a loop is dreamed up to its first one, which is the last of them; none of others."""
         if self.loop is None:
             return range(0)
         first = max(0, self.blend_start - SETTLING_FRAMES) // self.dream.cadence * self.dream.cadence
@@ -211,7 +211,9 @@ class SceneSpec(Section):
 
     @cached_property
     def timeline(self) -> dict[Loc, Values]:
-        """Every track's value at every frame, of a loop also at the one after its last, with the pan and pivot that `camera.look_at` sets.
+        """Every track's value at every frame, with the pan and pivot that `camera.look_at` sets.
+
+        Of a loop, there is also the value at the frame after its last one.
 
         Raises FieldErrors with the paths to the wrong tracks.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -54,8 +55,9 @@ def film(scene: Scene, **options: Any) -> list[torch.Tensor]:
 @pytest.mark.parametrize(
     "settings",
     [
-        ("camera.zoom=1.03",), ("camera.zoom=0.97",), ("camera={rotate: 3}",), ("camera={pan: [0.02, 0], border: wrap}",),
-        ("camera.zoom=1",), ("camera.zoom={0: 1.01, 50%: 1.06, end: 1.01}",), ("dream.cadence=2",), ("dream.cadence=3", "loop.blend=12"),
+        ("camera.zoom=1.03",), ("camera.zoom=0.97",), ("camera={rotate: 3}",), ("camera.zoom=1",),
+        ("camera={pan: [0.02, 0], border: wrap}",), ("camera.zoom={0: 1.01, 50%: 1.06, end: 1.01}",),
+        ("dream.cadence=2",), ("dream.cadence=3", "loop.blend=12"),
         ("duration=4", "loop.blend=100%", "loop.blend=4"),
         ("objectives=[{layer: blocks.2}, {content: source, layer: blocks.1}]",),
     ],
@@ -66,7 +68,7 @@ def test_the_frame_after_the_last_is_the_first(settings: tuple[str, ...], tmp_pa
     made = list(loop.frames(engine))
     assert [frame.index for frame in made] == list(range(scene.length))
     still = propagator(engine.plan, torch.device("cpu"))
-    closing = loop_propagator(still, scene, lambda *what: dreamed_alone(engine, None, *what))
+    closing = loop_propagator(still, scene, partial(dreamed_alone, engine, None), device=still.initial().device)
     last = (scene.length - 1) // scene.spec.dream.cadence * scene.spec.dream.cadence
     interval = StillInterval(range(last + 1, scene.length + 1))
     _, _, repeated = next(Dreamer(engine, closing, None).dreamed(iter([interval]), made[last].state))
