@@ -86,8 +86,8 @@ class Blend:
 class LoopPropagator:
     """A film from noise or a picture that repeats.
 
-    `still` moves its frames. The lead-in begins at frame `first` with the initial picture; `lead` returns its canvas at a
-    dreamed frame from there on, up to the length.
+    `still` moves its frames. The lead-in begins at frame `first` with the initial picture; `lead` returns its canvas
+    at a dreamed frame from there on, up to the length.
     """
 
     still: StillPropagator
