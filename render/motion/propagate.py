@@ -89,8 +89,8 @@ class Propagator(Protocol[IntervalT]):
     def motion(self, interval: IntervalT) -> Motion | None:
         """Returns the motion over an interval; None where everything persists."""
 
-    def source(self, interval: ShotStart | IntervalT) -> Tensor:
-        """Returns the picture of the interval's dreamed frame as it is without any dream."""
+    def source(self, interval: ShotStart | IntervalT, position: int = -1) -> Tensor:
+        """Returns a frame of the interval, by default the dreamed one, as it is without any dream."""
 
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: IntervalT, position: int) -> Tensor:
         """Returns the interval's frame at `position`, between the dreamed frames `earlier` and `later`."""
@@ -126,9 +126,10 @@ class StillPropagator:
     def motion(self, interval: StillInterval) -> None:
         """See Propagator."""
 
-    def source(self, interval: ShotStart | StillInterval) -> Tensor:
+    def source(self, interval: ShotStart | StillInterval, position: int = -1) -> Tensor:
         """See Propagator; the initial picture, moved at once."""
-        return self.path.warp(self.initial(), self.first, interval.index)
+        index = interval.index if isinstance(interval, ShotStart) else interval.frames[position]
+        return self.path.warp(self.initial(), self.first, index)
 
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: StillInterval, position: int) -> Tensor:
         """See Propagator."""
@@ -176,9 +177,9 @@ class FootagePropagator:
         """See Propagator; composed of the frames' motions."""
         return compose_motions([frame.backward for frame in reversed(interval.clip_frames)])
 
-    def source(self, interval: ShotStart | FootageInterval) -> Tensor:
+    def source(self, interval: ShotStart | FootageInterval, position: int = -1) -> Tensor:
         """See Propagator; the clip's frame."""
-        return interval.picture if isinstance(interval, ShotStart) else interval.clip_frames[-1].picture
+        return interval.picture if isinstance(interval, ShotStart) else interval.clip_frames[position].picture
 
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: FootageInterval, position: int) -> Tensor:
         """See Propagator."""

@@ -1,10 +1,11 @@
 """The loop: each frame is dreamed from the one before it.
 
-source -> propagate (camera, flow) -> grade -> catch up -> dream -> frame
+source -> propagate (camera, flow) -> grade -> catch up -> dream -> finish -> frame
               ^                                               |
               +-----------------------------------------------+
 
-`frames` runs it over the dreamed frames, and interpolates those that the scene's cadence skips.
+`frames` runs it over the dreamed frames, and interpolates those that the scene's cadence skips. What finishes a frame
+(view, mix, colours) feeds back into none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from render.motion.propagate import Propagator, ShotStart
 from render.pipeline.build import BuiltObjective, ascent_settings, build_objectives, frame_objective
 from render.pipeline.closing import loop_propagator
 from render.pipeline.engine import Engine
+from render.pipeline.finish import finish
 from render.pipeline.inputs import propagator
+from render.pipeline.scene import Scene
 
 CATCH_UP_SEED = 1
 """Distinguishes the random numbers of catching up from those of the frame's own steps."""
@@ -91,7 +94,7 @@ def frames(
         source = loop_propagator(source, scene, partial(dreamed_alone, engine, on_step), device=device)
     with closing(source.intervals(start)) as intervals:
         dreamed_frames = Dreamer(engine, source, on_step).dreamed(intervals, state)
-        yield from with_between(dreamed_frames, source, frames=range(start, scene.length))
+        yield from finished(dreamed_frames, source, scene, start=start)
 
 
 @dataclass(frozen=True)
@@ -155,15 +158,17 @@ def dreamed_alone(
         yield interval.index, later.canvas
 
 
-def with_between(
-    dreamed_frames: Iterator[tuple[Any, State, State]], source: Propagator[Any], *, frames: range
+def finished(
+    dreamed_frames: Iterator[tuple[Any, State, State]], source: Propagator[Any], scene: Scene, *, start: int
 ) -> Generator[Frame]:
-    """Yields every one of the `frames`: the dreamed ones, and before each those that the cadence skips."""
+    """Yields every frame from `start` on: the dreamed ones, and before each those that the cadence skips; finished."""
     for interval, earlier, later in dreamed_frames:
         if not isinstance(interval, ShotStart):
             for position, index in enumerate(interval.frames[:-1]):
-                if index in frames:
+                if index >= start:
                     picture = source.interpolate(earlier.canvas, later.canvas, interval=interval, position=position)
+                    picture = finish(scene, index, picture, source=partial(source.source, interval, position))
                     yield Frame(index, picture, earlier)
-        if interval.index < frames.stop:
-            yield Frame(interval.index, later.canvas, later)
+        if interval.index < scene.length:
+            picture = finish(scene, interval.index, later.canvas, source=partial(source.source, interval))
+            yield Frame(interval.index, picture, later)

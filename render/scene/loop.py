@@ -9,10 +9,12 @@ from fractions import Fraction
 
 from pydantic import Field
 
+from render.scene.clock import Clock, Time
 from render.scene.expressions import Expression
 from render.scene.field_errors import MAX_PROBLEMS, FieldError, FieldErrors, Loc
-from render.scene.fields import FilmTime, Section
-from render.scene.tracks import Clock, Time, Track
+from render.scene.fields import Section
+from render.scene.times import FilmTime
+from render.scene.tracks import Track
 
 DEFAULT_BLEND = Time(Fraction(2), "s")
 MAX_DEFAULT_SHARE = Fraction(1, 2)
@@ -36,10 +38,10 @@ class Loop(Section):
         """Returns the dreamed frame at which the blend starts. Raises FieldError for a blend that does not fit."""
         length, path = clock.length, ("loop", "blend")
         if self.blend is None:
-            frames = min(DEFAULT_BLEND.frames(clock), MAX_DEFAULT_SHARE * length)
+            frames = min(DEFAULT_BLEND.span(clock), MAX_DEFAULT_SHARE * length)
             frames = max(frames, Fraction(MIN_DREAMED * cadence))
         else:
-            frames = self.blend.frames(clock)
+            frames = self.blend.span(clock)
         if frames > length:
             seconds = float(length / clock.fps)
             raise FieldError(f"the blend is longer than the film, which has {length} frames, {seconds:.6g}s", path)

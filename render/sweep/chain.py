@@ -27,7 +27,10 @@ BY_FRAME: Mapping[str, tuple[str, ...]] = {
     "follow": ("persistence", "cuts"),
 }
 """Keys of sections that are compared by their values at each frame."""
-NOT_OF_FRAMES = ("output", "duration", "objectives", "grade")
+NOT_OF_FRAMES = (
+    *("output", "duration", "objectives", "grade", "bpm", "signals"),
+    *("view", "mix", "saturation", "hue", "exposure"),
+)
 """Sections and keys that no frame depends on, or that are compared at each frame as a whole."""
 
 
@@ -58,9 +61,9 @@ def chain_of(plan: Plan, frame: int) -> Chain:
     links = []
     for index in range(last + 1):
         is_start, is_dreamed = index in plan.shots, index in dreamed
-        link = _digest(
-            [link, _of_frame(scene, index, parts, is_start=is_start) if is_dreamed else _camera(scene, index)]
-        )
+        made_of = _of_frame(scene, index, parts, is_start=is_start) if is_dreamed else _camera(scene, index)
+        finish = scene.spec.mix.mode, scene.spec.view.border, scene.params(index).finish
+        link = _digest([link, made_of, finish])
         links.append(link)
     return Chain(tuple(links), tuple(index in dreamed for index in range(last + 1)))
 

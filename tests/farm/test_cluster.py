@@ -97,7 +97,7 @@ def test_nodes_and_workers_that_are_killed_cost_no_finished_segment(workspace: P
     batch = begin(*command, *on(nodes))
     folder = job_of("job")
     victims: dict[int, Callable[[], None]] = {
-        0: lambda: nodes.workers(0)[0].kill(),  # on a node that stays
+        0: lambda: os.kill(nodes.workers(0)[0].pid, signal.SIGKILL),  # on a node that remains
         extra: lambda: os.kill(nodes.raylets[extra], signal.SIGKILL),
     }
 
