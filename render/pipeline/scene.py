@@ -14,7 +14,6 @@ from render.errors import SceneError, StorageError, UsageError
 from render.media import clip, image
 from render.media.clip import Clip
 from render.models.registry import layer_map
-from render.pipeline.signals import find_beats, measure_signals
 from render.pipeline.sound import Sounds
 from render.pipeline.sources import FileIdentities
 from render.scene import validation
@@ -135,6 +134,8 @@ def complete(
     video = paths.get(("source", "video"))
     footage = None if video is None else clip.probe_clip(video, spec.fps, track=spec.source.track)
     if spec.bpm is not None and spec.bpm.is_found:
+        from render.pipeline.signals import find_beats  # imports scipy
+
         with _located(written):
             spec = spec.with_beats(find_beats(_sounds(spec, paths, footage)))
     chosen: dict[str, Any] = {}
@@ -147,6 +148,8 @@ def complete(
     if footage is not None:
         spec = _timed(spec, footage, written)
     if spec.signals:
+        from render.pipeline.signals import measure_signals  # imports scipy
+
         with _located(written):
             spec = spec.with_signals(measure_signals(_sounds(spec, paths, footage)))
     if written is not None and (footage is not None or spec.is_measured):

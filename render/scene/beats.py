@@ -36,6 +36,11 @@ class Beats:
         first, second = self.times[start : start + 2]
         return first + (number - start) * (second - first)
 
+    @property
+    def median_bpm(self) -> float:
+        """The tempo of half of the beats is at most this, in beats per minute."""
+        return float(60 / np.median(np.diff([float(time) for time in self.times])))
+
     def beat(self, seconds: Values) -> Values:
         """Returns the number of beats from beat 0 to some times, negative before it."""
         return self._interval(seconds)[0]
