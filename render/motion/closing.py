@@ -120,9 +120,10 @@ class LoopPropagator:
     def motion(self, interval: StillInterval) -> None:
         """See Propagator."""
 
-    def source(self, interval: StillInterval | Repeated, position: int = -1) -> Tensor:
+    def source(self, interval: ShotStart | StillInterval | Repeated, position: int = -1) -> Tensor:
         """See Propagator; the initial picture, moved through lead-in and film, and in the blend that of the lead-in."""
-        path, index = self.still.path, interval.frames[position]
+        path = self.still.path
+        index = interval.index if isinstance(interval, ShotStart) else interval.frames[position]
         moves = path.between(0, index) @ path.between(self.first, self.blend.stop)
         moved = warp_affine(self.still.initial(), inverse_affine(moves), border=path.border).clamp(0, 1)
         if index <= self.blend.start:

@@ -25,7 +25,7 @@ from render.dream.ascent import OnStep, dream
 from render.dream.grade import grade
 from render.motion.closing import Repeated
 from render.motion.progress import CatchUp, Progress, initial_progress, propagate_progress
-from render.motion.propagate import Propagator, ShotStart
+from render.motion.propagate import Propagator, ShotStart, StillPropagator
 from render.pipeline.build import BuiltObjective, ascent_settings, build_objectives, frame_objective
 from render.pipeline.closing import loop_propagator
 from render.pipeline.engine import Engine
@@ -89,8 +89,8 @@ def frames(
     if state is None:
         state = State(torch.empty(0))
     scene, device = engine.plan.scene, engine.device.torch_device
-    source = propagator(engine.plan, device, memo=engine.memo)
-    if scene.spec.loop is not None:
+    source: Propagator[Any] = propagator(engine.plan, device, memo=engine.memo)
+    if scene.spec.loop is not None and isinstance(source, StillPropagator):
         source = loop_propagator(source, scene, partial(dreamed_alone, engine, on_step), device=device)
     with closing(source.intervals(start)) as intervals:
         dreamed_frames = Dreamer(engine, source, on_step).dreamed(intervals, state)

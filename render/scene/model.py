@@ -164,7 +164,7 @@ class SceneSpec(Section):
             if turn < 1:
                 raise FieldError("a turn, hold + fade, is shorter than a frame", ("objectives", i, "hold"))
             if self.loop is not None:
-                check_tour(i, turn, clock)
+                check_tour(i, Fraction(turn), clock)
             work += TURN_WORK * math.ceil(self.length / turn)
         if work > MAX_WORK:
             message = f"{self.length} frames are too many for this number of keyframes and expressions"
