@@ -100,18 +100,23 @@ class Propagator(Protocol[IntervalT]):
 class StillPropagator:
     """A film from noise or a picture: dreamed frames are moved along the camera's path.
 
-    `initial` makes the picture of frame 0, `dreamed` holds the indices of the dreamed frames in a film of `length`.
+    `initial` makes the picture of the `first` frame, `dreamed` holds the indices of the dreamed frames.
     """
 
     initial: Callable[[], Tensor]
     path: CameraPath
     dreamed: frozenset[int]
+    first: int = 0
 
     def intervals(self, start: int) -> Generator[ShotStart | StillInterval]:
         """See Propagator."""
         previous = last_before(self.dreamed, start)
         for index in sorted(index for index in self.dreamed if index > previous):
-            yield ShotStart(0, self.initial()) if index == 0 else StillInterval(range(previous + 1, index + 1))
+            yield (
+                ShotStart(index, self.initial())
+                if index == self.first
+                else StillInterval(range(previous + 1, index + 1))
+            )
             previous = index
 
     def propagate(self, canvas: Tensor, interval: StillInterval, *, persistence: float) -> Tensor:
@@ -124,7 +129,7 @@ class StillPropagator:
     def source(self, interval: ShotStart | StillInterval, position: int = -1) -> Tensor:
         """See Propagator; the initial picture, moved at once."""
         index = interval.index if isinstance(interval, ShotStart) else interval.frames[position]
-        return self.path.warp(self.initial(), 0, index)
+        return self.path.warp(self.initial(), self.first, index)
 
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: StillInterval, position: int) -> Tensor:
         """See Propagator."""

@@ -25,6 +25,7 @@ from render.scene.clock import Clock, Curve, Time, Values
 from render.scene.dream import Dream
 from render.scene.field_errors import FieldError, Loc, collect
 from render.scene.fields import Fraction01, Section, Seed, Side, parse_each, track_field
+from render.scene.loop import SETTLING_FRAMES, Loop, check_motion, check_tour, check_tracks
 from render.scene.names import check_tempo
 from render.scene.objectives import ModelInfo, NetworkSpec, ObjectiveSpec
 from render.scene.output import Output
@@ -90,6 +91,8 @@ class SceneSpec(Section):
     """What the network maximises, each with a weight; at least one."""
     dream: Dream = Dream()
     """How each frame is dreamed."""
+    loop: Loop | None = None
+    """Makes the film repeat without a visible join: `{}`, or with its setting, `{blend: 2s}`."""
     follow: Follow | None = None
     """How the dream follows the motion in a clip; only with `source.video`."""
     grade: Grade = Grade()
@@ -132,6 +135,8 @@ class SceneSpec(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> SceneSpec:
+        if self.loop is not None:
+            check_motion(has_clip=self.source.video is not None, looks_at_point=self.camera.look_at is not None)
         if self.bpm is None:
             check_tempo(self)
         if self.is_timed:
@@ -156,11 +161,15 @@ class SceneSpec(Section):
         if self.length > MAX_FRAMES:
             raise FieldError(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
         clock = self.clock
+        if self.loop is not None:
+            self.loop.start(clock, cadence=self.dream.cadence)
         work = (self.length + CALL_FRAMES) * sum(track.work for _, track in self.tracks())
         for i, objective in self._tours:
             turn = sum(objective.tour_times(clock))
             if turn < 1:
                 raise FieldError("a turn, hold + fade, is shorter than a frame", ("objectives", i, "hold"))
+            if self.loop is not None:
+                check_tour(i, Fraction(turn), clock)
             work += TURN_WORK * math.ceil(self.length / turn)
         if work > MAX_WORK:
             message = f"{self.length} frames are too many for this number of keyframes and expressions"
@@ -191,7 +200,7 @@ class SceneSpec(Section):
     @property
     def clock(self) -> Clock:
         """What converts times of the film to frames, with its beats and signals."""
-        return Clock(self.fps, self.length, beats=self.beats, signals=self._signals or {})
+        return Clock(self.fps, self.length, beats=self.beats, signals=self._signals or {}, loops=self.loop is not None)
 
     @property
     def is_still(self) -> bool:
@@ -227,14 +236,32 @@ class SceneSpec(Section):
         """Whether beats or signals were measured in files."""
         return self._beats is not None or self._signals is not None
 
+    @property
+    def blend_start(self) -> int:
+        """The dreamed frame from which a loop turns into its beginning; the length of a film that does not repeat."""
+        return self.length if self.loop is None else self.loop.start(self.clock, cadence=self.dream.cadence)
+
+    @property
+    def lead_in(self) -> range:
+        """The frames as which a loop is dreamed up to its first one, which is the last of them; none of others."""
+        if self.loop is None:
+            return range(0)
+        first = max(0, self.blend_start - SETTLING_FRAMES) // self.dream.cadence * self.dream.cadence
+        return range(first, self.length + 1)
+
     @cached_property
     def timeline(self) -> dict[Loc, Values]:
         """Every track's value at every frame, with the pan and pivot that `camera.look_at` sets.
 
+        Of a loop, there is also the value at the frame after its last one.
+
         Raises FieldErrors with the paths to the wrong tracks.
         """
         clock = self.clock
-        values = collect(self.tracks(), lambda track: track.values(clock))
+        frames = range(self.length + (0 if self.loop is None else 1))
+        values = collect(self.tracks(), lambda track: track.values(clock, frames))
+        if self.loop is not None:
+            check_tracks(self.tracks(), clock)
         return values if self.camera.look_at is None else values | self.camera.look_at.values(clock)
 
     @property
@@ -246,7 +273,8 @@ class SceneSpec(Section):
     def tours(self) -> dict[int, tuple[Turn, ...]]:
         """The turns of each tour in the film, by the number of its objective."""
         clock = self.clock
-        return {i: tuple(objective.turns(clock, self.seed)) for i, objective in self._tours}
+        is_loop = self.loop is not None
+        return {i: tuple(objective.turns(clock, self.seed, repeats=is_loop)) for i, objective in self._tours}
 
     def params(self, index: int, *, is_shot_start: bool = False) -> FrameParams:
         """Returns every track's value at a frame; the first of a shot has the octaves and steps of the film's first."""

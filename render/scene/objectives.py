@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import ConfigDict, Field, PlainValidator, PrivateAttr, WithJsonSchema, model_validator
@@ -259,11 +259,17 @@ class ObjectiveSpec(Section):
         """Returns how long a thing of a tour has the whole weight, and how long a cross-fade is, in frames, exact."""
         return (self.hold or DEFAULT_HOLD).span(clock), (self.fade or DEFAULT_FADE).span(clock)
 
-    def turns(self, clock: Clock, seed: int) -> Iterator[Turn]:
-        """Yields the turns of a tour that come within the film; `seed` is that of the scene."""
+    def turns(self, clock: Clock, seed: int, *, repeats: bool = False) -> Iterator[Turn]:
+        """Yields the turns of a tour that come within the film; `seed` is that of the scene.
+
+        In a film that `repeats`, whose length is a whole number of turns, the first one follows the last one.
+        """
         hold, fade = self.hold or DEFAULT_HOLD, self.fade or DEFAULT_FADE
         seed = seed if self.seed is None else self.seed
         things = shuffled(self._things, seed) if self._is_random else cycle(self._things)
+        if repeats:
+            things = cycle(islice(things, round(clock.length / sum(self.tour_times(clock)))))
+            clock = replace(clock, length=clock.length + 1)  # the frame after the last one is that of the first turn
         return turns(things, clock, hold=hold, fade=fade)
 
     def at(self, turn: Turn) -> ObjectiveSpec:

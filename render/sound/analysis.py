@@ -128,7 +128,9 @@ def _pass(chunks: Iterable[Floats], features: Sequence[Feature]) -> dict[Feature
     """Measures the blocks of a sound in threads, and joins their values in order."""
     found: dict[Feature, list[Arrays]] = {feature: [] for feature in features}
     length = 0
-    for values, inside in _in_threads(lambda block: [_measured(block, feature) for feature in features], blocks(chunks)):
+    for values, inside in _in_threads(
+        lambda block: [_measured(block, feature) for feature in features], blocks(chunks)
+    ):
         hops = -(-inside // HOP)
         length += hops
         for feature, arrays in zip(features, values, strict=True):
@@ -177,5 +179,3 @@ def _known(track: AudioTrack, identity: _Identity) -> dict[Feature, Arrays]:
     """The features of a track that this process has measured; `identity` is the size and time of its file."""
     del track, identity
     return {}
-
-

@@ -144,7 +144,9 @@ def _dynamic_beats(envelope: Array, period: Array) -> Array:
         choice = candidates.argmax(1)
         total[longest + rows] = envelope[rows] + candidates[np.arange(len(rows)), choice]
         origin[rows] = rows - lags[choice]
-    beats = [int(count - period[-1] + total[longest + count - int(period[-1]) :].argmax())] if count > period[-1] else []
+    beats = (
+        [int(count - period[-1] + total[longest + count - int(period[-1]) :].argmax())] if count > period[-1] else []
+    )
     while beats and origin[beats[-1]] >= 0:
         beats.append(int(origin[beats[-1]]))
     return np.array(beats[::-1], np.float64) + 0.5
