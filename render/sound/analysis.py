@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from render.errors import StorageError
 from render.media.audio import AudioTrack

@@ -73,7 +73,13 @@ def clicks(times: Sequence[float] | Array, length: float, noise: float = 0.0) ->
 
 
 def made_music(
-    bpm: float, length: float, *, pattern: Pattern = "rock", swing: float = 0.5, offset: float = 0.1, melody: bool = True
+    bpm: float,
+    length: float,
+    *,
+    pattern: Pattern = "rock",
+    swing: float = 0.5,
+    offset: float = 0.1,
+    melody: bool = True,
 ) -> Array:
     """Kick, snare, hats, bass and pad; `swing` is where the second eighth is within a beat."""
     beat = 60 / bpm
