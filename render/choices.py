@@ -12,6 +12,8 @@ Fit = Literal["cover", "contain", "stretch"]
 """How a picture fills a size of another shape: cropped, with black bars, or distorted."""
 FollowMode = Literal["residual", "blend"]
 """What persists from frame to frame along a clip's motion: what the dream changed, or the whole dreamed frame."""
+MixMode = Literal["normal", "screen", "lighten", "soft_light"]
+"""How a dream lies over its source in a finished frame."""
 FlowMethod = Literal["dis", "farneback", "raft_small", "raft_large", "none"]
 """How optical flow is estimated."""
 Codec = Literal["h264", "h265", "vp9", "prores", "gif", "webp", "png", "jpg"]

@@ -214,6 +214,13 @@ class Reader(_Process):
         time, tick = line.split()
         return TimedFrame(int(time) * Fraction(tick.decode()), data)
 
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yields the output in pieces of `size` bytes, the last shorter. Raises StorageError when ffmpeg failed."""
+        while data := self._output.read(size):
+            yield data
+        if self._process.wait() != 0:
+            raise self._error()
+
     def lines(self) -> Iterator[str]:
         """Yields the lines of the output. Raises StorageError when ffmpeg failed."""
         for line in self._output:

@@ -16,12 +16,13 @@ from render.film.encoder import OutputFormat
 from render.film.folder import unfinished_film
 from render.film.metadata import is_valid_machine, read_metadata
 from render.film.naming import numbered_path, same_frames_paths, work_folder
-from render.media import audio, clip, ffmpeg
+from render.media import clip, ffmpeg
 from render.media.audio import AudioSpan
 from render.media.clip import Clip
 from render.models.sources import WeightsSource, torch_source
 from render.pipeline.identity import portable_scene, without_sound
 from render.pipeline.scene import Scene
+from render.pipeline.sound import Sounds
 from render.pipeline.sources import Sources, file_identities
 from render.system.device import Device, check_names, select_device
 from render.text import Problem, quote
@@ -276,18 +277,9 @@ def _recorded(scene: Scene, folder: Path, target: Path, *, options: Options) -> 
 
 
 def _audio_span(scene: Scene, frames: range, repeat: int) -> AudioSpan | None:
-    """The sound of some frames: the clip's, a file's from its start or its first picture on, or none."""
-    start, duration = frames.start / scene.fps, len(frames) / scene.fps
-    source, number = scene.output.audio, scene.output.audio_track
-    if source == "none":
+    """The sound of some frames; None for a silent film."""
+    sound = Sounds(scene.spec, scene.paths, scene.clip, clip_start=scene.spec.start / scene.fps).of_film()
+    if sound is None:
         return None
-    if source != "source":
-        song = audio.require_audio(scene.paths["output", "audio"], number)
-        return AudioSpan(song, song.file_start + start, duration=duration, repeat=repeat)
-    footage = scene.clip
-    if footage is None or footage.number is not None:
-        return None
-    track = audio.probe_audio(footage.path, number, video_track=footage.track)
-    if track is None:
-        return None
-    return AudioSpan(track, footage.start + scene.spec.start / scene.fps + start, duration=duration, repeat=repeat)
+    start, duration = sound.start + frames.start / scene.fps, len(frames) / scene.fps
+    return AudioSpan(sound.track, start, duration=duration, repeat=repeat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import stat
@@ -42,6 +43,9 @@ MAX_NEW_FOLDERS = 1
 """Folders that are made for a film, so that a mistyped path makes no tree of them; a sequence's own comes with it."""
 FRAME_BYTES_PER_PIXEL = 120
 """Memory of a frame besides the network's: copies of the canvas, gradients, frames in the queue."""
+
+LEAD_IN_BYTES_PER_PIXEL = 12
+"""Memory of each dreamed frame before the first one of a loop: three values of 32 bits."""
 
 
 def preflight(plan: Plan) -> None:
@@ -151,13 +155,18 @@ def check_memory(plan: Plan) -> None:
     """Raises MissingError when a frame does not fit into the memory, not even in tiles."""
     width, height = plan.scene.size
     is_cpu = plan.options.device in ("auto", "cpu") and has_only_cpu()
-    needed = FRAME_BYTES_PER_PIXEL * width * height
+    needed = (FRAME_BYTES_PER_PIXEL + _lead_in_bytes_per_pixel(plan.scene)) * width * height
     free = free_memory(None if is_cpu else plan.device.torch_device)  # selecting a device imports torch
     if needed > free:
         raise MissingError(
             f"a frame of {width}x{height} takes {format_bytes(needed)} of memory and more, {format_bytes(free)} are "
             "free; --scale 0.5 makes a smaller film"
         )
+
+
+def _lead_in_bytes_per_pixel(scene: Scene) -> int:
+    """Memory of the dreamed frames before the first one of a loop."""
+    return LEAD_IN_BYTES_PER_PIXEL * math.ceil(len(scene.spec.lead_in) / scene.spec.dream.cadence)
 
 
 def check_space(plan: Plan, *, warn: Callable[[str], None]) -> None:

@@ -13,7 +13,6 @@ from render.choices import GIF_TICKS, IMAGE_CODECS
 from render.pipeline.scene import Scene
 from render.scene.document import Document
 from render.scene.field_errors import MAX_PROBLEMS
-from render.scene.tracks import Clock
 from render.text import Problem
 
 MIN_SECONDS = Fraction(1, 2)
@@ -56,7 +55,7 @@ def _uneven_gif(scene: Scene, written: Document) -> Iterator[Problem]:
 
 def _late_times(scene: Scene, written: Document) -> Iterator[Problem]:
     """Keyframes and arrivals after the film's end, which only the way to them shows."""
-    clock, look_at = Clock(scene.fps, scene.length), scene.spec.camera.look_at
+    clock, look_at = scene.spec.clock, scene.spec.camera.look_at
     end = f"the film ends at {float(scene.length / scene.fps):.6g} s, frame {scene.length}"
     for path, track in scene.spec.tracks():
         if not isinstance(track.shape, tuple):

@@ -1,0 +1,130 @@
+"""Blocks of a sound with what lies around them, and the spectra of a block that measures share.
+
+A block is measured without knowledge of other blocks, so that the result is the same in any order and in any process,
+and a border between blocks leaves no trace. All grids start with the track: value k is centred in its k-th hop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy import fft, signal
+
+Floats = NDArray[np.float32]
+RATE = 32000
+"""Samples per second; half of it is the highest frequency that is measured."""
+HOP = 320
+"""Samples of a hop: a value of the fine grid every 10 ms."""
+HOP_RATE = RATE / HOP
+CORE = 1000
+"""Hops of a block."""
+MARGIN = 100
+"""Hops before and after a block that are visible to it; filters and windows reach less far."""
+FINE = 1024
+"""Samples of the window of the fine spectrum, 32 ms: one each hop."""
+COARSE, COARSE_HOPS = 2048, 2
+"""Samples of the window of the coarse spectrum, 64 ms, and the hops from one to the next."""
+DECIMATION = 4
+LOW_RATE = RATE // DECIMATION
+"""Samples per second of the low stream, which holds frequencies up to 3.3 kHz."""
+_TAPS = 129
+_OUTPUTS = 16
+"""Samples of the low stream that one row of a matrix product makes."""
+
+
+class Block:
+    """A block of CORE hops with MARGIN hops before and after it, `samples`; what is outside the track is silence."""
+
+    def __init__(self, samples: Floats) -> None:
+        self.samples = samples
+
+    @property
+    def core(self) -> Floats:
+        """The samples of the block without its margins."""
+        return self.samples[MARGIN * HOP : (MARGIN + CORE) * HOP]
+
+    @cached_property
+    def low(self) -> Floats:
+        """The low stream of block and margins: one sample of DECIMATION."""
+        half = _TAPS // 2
+        padded = np.pad(self.samples, half)
+        step = _OUTPUTS * DECIMATION
+        width = (_OUTPUTS - 1) * DECIMATION + _TAPS
+        rows = sliding_window_view(padded, width)[::step]
+        return (np.ascontiguousarray(rows) @ _decimator()).reshape(-1)
+
+    @cached_property
+    def low_spectrum(self) -> NDArray[np.complex64]:
+        """The transform of the low stream of block and margins."""
+        spectrum: NDArray[np.complex64] = fft.rfft(self.low)
+        return spectrum
+
+    @cached_property
+    def fine(self) -> Floats:
+        """Squared parts of the fine spectra of FINE_AROUND more hops on both sides; see `squares`."""
+        return squares(self.samples, FINE, hop=HOP, frames=range(MARGIN - FINE_AROUND, MARGIN + CORE + FINE_AROUND))
+
+    def coarse(self, around: int) -> Floats:
+        """The power of coarse spectra, with `around` more on both sides, NxF."""
+        first, count = MARGIN // COARSE_HOPS, CORE // COARSE_HOPS
+        frames = range(first - around, first + count + around)
+        parts = squares(self.samples, COARSE, hop=HOP * COARSE_HOPS, frames=frames)
+        return parts[:, 0::2] + parts[:, 1::2]
+
+
+FINE_AROUND = 8
+"""Hops around a block of which it has fine spectra."""
+
+
+def blocks(chunks: Iterable[Floats]) -> Iterator[tuple[Block, int]]:
+    """Yields the blocks of a sound, and how many samples of each block are within the sound."""
+    core, margin = CORE * HOP, MARGIN * HOP
+    pending = [np.zeros(margin, np.float32)]
+    held = margin
+    for chunk in chunks:
+        pending.append(chunk)
+        held += len(chunk)
+        while held >= core + 2 * margin:
+            joined = np.concatenate(pending)
+            yield Block(joined[: core + 2 * margin]), core
+            pending = [joined[core:]]
+            held -= core
+    rest = np.concatenate(pending)
+    for start in range(0, max(held - margin, 0), core):
+        part = rest[start : start + core + 2 * margin]
+        yield Block(np.pad(part, (0, core + 2 * margin - len(part)))), min(core, held - margin - start)
+
+
+def squares(samples: Floats, size: int, *, hop: int, frames: range) -> Floats:
+    """Squared real and imaginary parts, alternating, of the transforms of Hann windows centred in hops: Nx(size + 2).
+
+    Scaled so that the power of both parts, added over the frequencies, is the mean square in the window.
+    """
+    first = frames.start * hop + hop // 2 - size // 2
+    windows = sliding_window_view(samples, size)[first : first + len(frames) * hop : hop]
+    result = np.empty((len(frames), size + 2), np.float32)
+    for start in range(0, len(frames), 128):
+        part = fft.rfft(windows[start : start + 128] * _window(size), axis=1)
+        np.square(part.view(np.float32), out=result[start : start + 128])
+    return result
+
+
+@lru_cache
+def _window(size: int) -> Floats:
+    """A periodic Hann window, scaled as `squares` says."""
+    window = signal.windows.hann(size, sym=False)
+    return np.asarray(window * np.sqrt(2 / (size * np.square(window).sum())), np.float32)
+
+
+@lru_cache
+def _decimator() -> Floats:
+    """The matrix that makes _OUTPUTS samples of the low stream; its filter passes 3.3 kHz and stops what would fold."""
+    taps = signal.firwin(_TAPS, LOW_RATE / 2, window=("kaiser", 8.0), fs=RATE)
+    matrix = np.zeros(((_OUTPUTS - 1) * DECIMATION + _TAPS, _OUTPUTS), np.float32)
+    for output in range(_OUTPUTS):
+        matrix[output * DECIMATION : output * DECIMATION + _TAPS, output] = taps
+    return matrix
