@@ -48,7 +48,7 @@ def tempo(track: AudioTrack) -> Tempo:
     energy = features[ENERGY][0]
     flux = onsets.Flux(*features[ALL_ONSETS])
     found = onsets.pick(flux, ALL_ONSETS, energy=energy, loud=_loud(features))
-    result = beats.find_tempo(features[ACCENTS][0], found)
+    result = beats.find_tempo(*features[ACCENTS], onsets=found)
     if result is None:
         raise StorageError(f"no beat was found in {track.path}; give bpm as a number")
     return Tempo(result.bpm, result.beats + float(track.start))
@@ -104,7 +104,7 @@ def _measured(block: Block, feature: Feature) -> Arrays:
         case "energy":
             return (hop_energy(block, None),)
         case "accents":
-            return (beats.block_accents(block),)
+            return beats.block_accents(block)
         case "extremes":
             hops = block.core.reshape(CORE, HOP)
             return hops.min(1), hops.max(1)

@@ -27,25 +27,32 @@ MIN_PULSE = 0.12
 """Least autocorrelation at the period of a sound that has beats."""
 SUPPORT = 0.05
 """Seconds from a beat within which an accent belongs to it."""
-TWICE, HALF = 0.75, 0.4
+TWICE, HALF = 0.42, 0.35
 """Accents between beats, relative to those on beats, from which on they are beats; every second beat, below which not."""
+DRUMS = (200.0, 4000.0)
+"""Hz: kicks are below, cymbals above; what is below the second counts for whether a beat is one."""
 _POWER = 1 / 3
 """Exponent from power to loudness, roughly."""
 _LAG = 2
 
 
-def block_accents(block: Block) -> Floats:
-    """Returns the increase of loudness over LAG, added over mel filters, at each hop of a block."""
-    power = np.maximum(block.fine @ mel_bank(fine_centres(), None).for_squares, 1e-12) ** np.float32(_POWER)
+def block_accents(block: Block) -> tuple[Floats, Floats, Floats]:
+    """Returns the increase of loudness at each hop of a block: in low, middle and high mel filters."""
+    bank = mel_bank(fine_centres(), None)
+    power = np.maximum(block.fine @ bank.for_squares, 1e-12) ** np.float32(_POWER)
     rows = power[FINE_AROUND - _LAG : FINE_AROUND + CORE]
-    return np.asarray(np.maximum(rows[_LAG:] - rows[:-_LAG], 0).sum(1), np.float32)
+    rise = np.maximum(rows[_LAG:] - rows[:-_LAG], 0)
+    centres = np.asarray(fine_centres())[bank.weights.argmax(0)]
+    low, high = centres < DRUMS[0], centres > DRUMS[1]
+    return rise[:, low].sum(1), rise[:, ~low & ~high].sum(1), rise[:, high].sum(1)
 
 
-def find_tempo(accents: Floats, onsets: Events) -> Tempo | None:
+def find_tempo(low: Floats, middle: Floats, high: Floats, *, onsets: Events) -> Tempo | None:
     """Returns the tempo of a track and its beats in seconds from its start; None when it has none.
 
-    `accents` are at HOP_RATE, `onsets` those of all frequencies, which say exactly when an accent is.
+    The accents are at HOP_RATE, see `block_accents`; `onsets` are those of all frequencies, which say exactly when an accent is.
     """
+    accents = low + middle + high
     envelope = _envelope(accents)
     if len(onsets.times) < 4 or not envelope.any():
         return None
@@ -54,7 +61,7 @@ def find_tempo(accents: Floats, onsets: Events) -> Tempo | None:
         return None
     for _ in range(3):
         beats = _dynamic_beats(envelope, 60 / path * HOP_RATE)
-        factor = _octave(envelope, beats, float(np.median(path)))
+        factor = _octave((low, middle), beats, float(np.median(path)))
         if factor == 1:
             break
         path = path * factor
@@ -152,13 +159,20 @@ def _dynamic_beats(envelope: Array, period: Array) -> Array:
     return np.array(beats[::-1], np.float64) + 0.5
 
 
-def _octave(envelope: Array, beats: Array, bpm: float) -> float:
-    """Returns 2 when there are beats between the beats, 1/2 when every second is none, else 1."""
+def _octave(groups: tuple[Floats, ...], beats: Array, bpm: float) -> float:
+    """Returns 2 when there are beats between the beats, 1/2 when every second is none, else 1.
+
+    Each group of accents counts relative to its own strong ones, so that a kick weighs as much as a snare.
+    """
     if len(beats) < 4:
         return 1.0
-    strong = ndimage.maximum_filter1d(envelope, 7)
-    on = strong[beats.astype(np.int64)]
-    between = strong[((beats[1:] + beats[:-1]) / 2).astype(np.int64)]
+    at, middles = beats.astype(np.int64), ((beats[1:] + beats[:-1]) / 2).astype(np.int64)
+    on, between = np.zeros(len(at)), np.zeros(len(middles))
+    for group in groups:
+        strong = ndimage.maximum_filter1d(group.astype(np.float64), 9)
+        unit = max(float(np.percentile(strong, 95)), 1e-9)
+        on += np.minimum(strong[at] / unit, 1)
+        between += np.minimum(strong[middles] / unit, 1)
     if between.mean() > TWICE * on.mean() and 2 * bpm <= BPM_RANGE[1]:
         return 2.0
     even, odd = sorted([on[0::2].mean(), on[1::2].mean()])

@@ -22,8 +22,9 @@ LAG = 0.02
 """Seconds from one spectrum to the one that it is compared with."""
 QUIETEST = 1e-8
 """Power of a filter below which it is silent: -80 dB of full scale."""
-MIN_FLUX = 2.0
-"""Decibels by which the flux of an onset exceeds what is usual around it."""
+MIN_FLUX, NOISE_FLUX = 1.0, 22.0
+"""Decibels by which the flux of an onset exceeds what is usual around it; the second is divided by the root of the
+number of filters, because the flux of noise varies more in few filters."""
 SPREAD = 5.0
 """How many times the usual spread of the flux below its median an onset's flux is above the median."""
 SURROUNDINGS = 3.0
@@ -40,7 +41,7 @@ _SEGMENT = 2048
 """Samples around a peak of the flux in which the rise is searched, 64 ms."""
 _STEP = 16
 """Samples of a step of the search, 0.5 ms."""
-_RISEN = 0.15
+_RISEN = 0.06
 """Share of the increase of the power at which a sound has begun."""
 _EDGE_FRAMES = 3
 """Frames at the end of a track whose windows reach beyond it."""
@@ -70,12 +71,18 @@ def rate_of(measure: Measure) -> float:
     return HOP_RATE if measure.part is None else PART_RATE
 
 
+def filters_of(measure: Measure) -> Floats:
+    """Returns the mel filters of a measure, as weights of the frequencies of its spectra."""
+    centres = fine_centres() if measure.part is None else band_centres()
+    return mel_bank(centres, measure.band).weights
+
+
 def mel_power(block: Block, measure: Measure) -> tuple[Floats, int]:
     """Returns the power in mel filters of a block and of some frames on both sides, NxM, and how many those are."""
     if measure.part is None:
         return block.fine @ mel_bank(fine_centres(), measure.band).for_squares, FINE_AROUND
     around = FINE_AROUND // 2
-    return part_power(block, measure.part, around) @ mel_bank(band_centres(), measure.band).weights, around
+    return part_power(block, measure.part, around) @ filters_of(measure), around
 
 
 def block_flux(block: Block, measure: Measure) -> Flux:
@@ -88,7 +95,7 @@ def block_flux(block: Block, measure: Measure) -> Flux:
     flux[lag:] = np.maximum(levels[lag:] - levels[:-lag], 0).mean(1)
     count = round(CORE * rate / HOP_RATE)
     core = slice(around, around + count)
-    is_peak = (flux == ndimage.maximum_filter1d(flux, 2 * near + 1))[core] & (flux[core] > MIN_FLUX / 2)
+    is_peak = (flux == ndimage.maximum_filter1d(flux, 2 * near + 1))[core] & (flux[core] > MIN_FLUX)
     rise = np.full(count, np.nan, np.float32)
     peaks = np.flatnonzero(is_peak)
     rise[peaks] = _rises(block, peaks * round(HOP_RATE / rate) * HOP, hop=round(RATE / rate), band=measure.band)
@@ -137,8 +144,9 @@ def pick(found: Flux, measure: Measure, *, energy: Floats, loud: float) -> Event
     usual = ndimage.median_filter(flux, length, mode="reflect")
     spread = usual - ndimage.percentile_filter(flux, 10, length, mode="reflect")
     excess = flux - usual
+    least = MIN_FLUX + NOISE_FLUX / np.sqrt(filters_of(measure).shape[1])
     quiet = (QUIET if measure.band is None else BAND_FLOOR) * loud
-    is_onset = ~np.isnan(found.rise) & (excess > np.maximum(MIN_FLUX, SPREAD * spread)) & (found.level > quiet**2)
+    is_onset = ~np.isnan(found.rise) & (excess > np.maximum(least, SPREAD * spread)) & (found.level > quiet**2)
     is_onset[-_EDGE_FRAMES:] = False
     frames = np.flatnonzero(is_onset)
     times = (frames + 0.5) / rate + found.rise[frames].astype(np.float64)
