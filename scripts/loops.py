@@ -19,7 +19,7 @@ from torch import Tensor
 from render import Options, load
 from render.analysis.contact_sheet import cell, save_sheet
 from render.analysis.metrics import camera_motion, sharpness, warp_error
-from render.motion.propagate import StillInterval
+from render.motion.propagate import StillInterval, StillPropagator
 from render.pipeline import loop
 from render.pipeline.closing import loop_propagator
 from render.pipeline.engine import Engine, open_engine
@@ -90,7 +90,7 @@ def _settings(name: str) -> dict[str, Any]:
     scene = {"duration": FRAMES, "loop": {"blend": 24}, "objectives": [{"layer": "blocks.10"}], **CASES[name]}
     if "source" in scene:
         picture = Path(tempfile.mkdtemp()) / "cat.png"
-        Image.fromarray(skimage.data.chelsea()).crop((75, 0, 375, 300)).save(picture)
+        Image.fromarray(getattr(skimage.data, "chelsea")()).crop((75, 0, 375, 300)).save(picture)
         scene["source"] = {"image": str(picture)}
     return scene
 
@@ -102,6 +102,7 @@ def _film(settings: dict[str, Any]) -> Film:
     length, start, cadence = scene.length, scene.spec.blend_start, scene.spec.dream.cadence
     last = (length - 1) // cadence * cadence
     still = propagator(engine.plan, torch.device("cpu"))
+    assert isinstance(still, StillPropagator)
     closing = loop_propagator(still, scene, partial(dreamed_alone, engine, None), device=still.initial().device)
     interval = StillInterval(range(last + 1, length + 1))
     _, _, repeated = next(Dreamer(engine, closing, None).dreamed(iter([interval]), made[last].state))

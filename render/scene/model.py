@@ -25,16 +25,16 @@ from render.scene.clock import Clock, Curve, Time, Values
 from render.scene.dream import Dream
 from render.scene.field_errors import FieldError, Loc, collect
 from render.scene.fields import Fraction01, Section, Seed, Side, parse_each, track_field
+from render.scene.frame_params import frame_params
 from render.scene.loop import SETTLING_FRAMES, Loop, check_motion, check_tour, check_tracks
 from render.scene.names import check_tempo
 from render.scene.objectives import ModelInfo, NetworkSpec, ObjectiveSpec
 from render.scene.output import Output
-from render.scene.params import CameraParams, FinishParams, FrameParams, GradeParams
+from render.scene.params import FrameParams
 from render.scene.signals import SignalSpec, Tempo
 from render.scene.source import MAX_GRAIN, Follow, SourceSpec
 from render.scene.times import MAX_FPS, MIN_FPS, Duration, Fps
 from render.scene.tour import TURN_WORK, Turn
-from render.scene.tracks import Track
 from render.scene.view import Exposure, Hue, Mix, Saturation, View
 
 MAX_FRAMES = 1_000_000
@@ -278,49 +278,7 @@ class SceneSpec(Section):
 
     def params(self, index: int, *, is_shot_start: bool = False) -> FrameParams:
         """Returns every track's value at a frame; the first of a shot has the octaves and steps of the film's first."""
-
-        def number(*path: str | int) -> float:
-            return float(self.timeline[path][index])
-
-        def pair(*path: str) -> tuple[float, float]:
-            return number(*path, 0), number(*path, 1)
-
-        def camera(section: str) -> CameraParams:
-            return CameraParams(
-                zoom=number(section, "zoom"),
-                rotate=number(section, "rotate"),
-                pan=pair(section, "pan"),
-                shear=pair(section, "shear"),
-                pivot=pair(section, "pivot"),
-            )
-
-        def weights(objective: int, spec: ObjectiveSpec) -> tuple[float, ...]:
-            path = ("objectives", objective, "weight")
-            if objective in self.tours:
-                return tuple(number(*path) * turn.share_at(index) for turn in self.tours[objective])
-            if isinstance(spec.weight, Track):
-                return (number(*path),) * len(spec.weights)
-            return tuple(number(*path, i) for i in range(len(spec.weights)))
-
-        is_first = is_shot_start or index == 0
-        octaves, steps = self.dream.first_frame_octaves if is_first else (self.dream.octaves, self.dream.steps)
-        return FrameParams(
-            index=index,
-            camera=camera("camera"),
-            weights=tuple(weights(i, spec) for i, spec in enumerate(self.objectives)),
-            steps=steps if len(steps) > 1 else steps * octaves,
-            step_size=number("dream", "step_size"),
-            jitter=round(number("dream", "transforms", "jitter")),
-            persistence=0.0 if self.follow is None else number("follow", "persistence"),
-            grade=GradeParams(*(number("grade", name) for name in GradeParams._fields)),
-            finish=FinishParams(
-                view=camera("view"),
-                mix=number("mix", "amount"),
-                saturation=number("saturation"),
-                hue=number("hue"),
-                exposure=number("exposure"),
-            ),
-        )
+        return frame_params(self, index, is_shot_start=is_shot_start)
 
     def with_clip_timing(self, *, fps: Fraction, duration: Fraction) -> SceneSpec:
         """Returns the spec with a clip's rate, duration (seconds) and defaults where it sets none."""

@@ -17,7 +17,7 @@ from render.analysis.metrics import camera_motion, warp_error
 from render.errors import Interrupted
 from render.media.clip import probe_clip
 from render.models.network import Network
-from render.motion.propagate import StillInterval
+from render.motion.propagate import StillInterval, StillPropagator
 from render.pipeline import loop
 from render.pipeline.closing import loop_propagator
 from render.pipeline.inputs import propagator
@@ -68,6 +68,7 @@ def test_the_frame_after_the_last_is_the_first(settings: tuple[str, ...], tmp_pa
     made = list(loop.frames(engine))
     assert [frame.index for frame in made] == list(range(scene.length))
     still = propagator(engine.plan, torch.device("cpu"))
+    assert isinstance(still, StillPropagator)
     closing = loop_propagator(still, scene, partial(dreamed_alone, engine, None), device=still.initial().device)
     last = (scene.length - 1) // scene.spec.dream.cadence * scene.spec.dream.cadence
     interval = StillInterval(range(last + 1, scene.length + 1))
