@@ -9,7 +9,7 @@ import ast
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -73,12 +73,12 @@ def is_known(name: str) -> bool:
     return name in NAMES or name in BEAT_NAMES or name in CONSTANTS or name in FUNCTIONS
 
 
-def unknown_name(name: str, signals: Iterable[str]) -> str:
+def unknown_name(name: str, signals: Collection[str]) -> str:
     """Returns what is wrong with a name of which there is no signal."""
     if name == "prev":
         return "'prev' does not exist: a frame never depends on how the run got to it"
-    known = (*NAMES, *BEAT_NAMES, *CONSTANTS, *FUNCTIONS)
-    return f"unknown name {quote(name)}{did_you_mean(name, known, first=tuple(signals))}"
+    known = (*NAMES, *BEAT_NAMES, *CONSTANTS, *FUNCTIONS, *signals)
+    return f"unknown name {quote(name)}{did_you_mean(name, known, first=signals)}"
 
 
 def parse(text: str) -> Expression:
