@@ -123,8 +123,8 @@ def _measured(block: Block, feature: Feature) -> Arrays:
     raise AssertionError(feature)
 
 
-def _pass(chunks: Iterable[Floats], features: Sequence[Feature]) -> dict[Feature, Arrays]:
-    """Measures the blocks of a sound in threads, and joins their values in order."""
+def measure_blocks(chunks: Iterable[Floats], features: Sequence[Feature]) -> dict[Feature, Arrays]:
+    """Returns features of samples at RATE, in pieces of any size; blocks are measured in threads."""
     found: dict[Feature, list[Arrays]] = {feature: [] for feature in features}
     length = 0
     for values, inside in _in_threads(
@@ -169,7 +169,7 @@ def _features(track: AudioTrack, needed: Sequence[Feature]) -> dict[Feature, Arr
     known = _known(track, (stat.st_size, stat.st_mtime_ns))
     missing = [feature for feature in needed if feature not in known]
     if missing:
-        known.update(_pass(read_mono(track, rate=RATE, chunk=CHUNK), missing))
+        known.update(measure_blocks(read_mono(track, rate=RATE, chunk=CHUNK), missing))
     return known
 
 
