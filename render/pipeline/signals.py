@@ -169,6 +169,6 @@ def _sound(sounds: Sounds, name: str, keys: tuple[str, ...], *, number: int | No
     if sound is not None:
         return sound
     if name == "output":
-        raise FieldError("the film has no sound; output.audio: song.mp3 names one", keys)
+        raise FieldError("the film has no sound; output.audio or --song names one", keys)
     has_clip = sounds.clip is not None
     raise FieldError("the clip has no sound" if has_clip else "without a clip there is no 'source' of sound", keys)

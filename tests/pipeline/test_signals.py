@@ -145,7 +145,7 @@ def test_sound_repeats_in_a_loop() -> None:
         ({"signals": {"a": {"audio": "source"}}}, "without a clip there is no 'source' of sound", SceneError),
         (
             {"signals": {"a": {"audio": "output"}}},
-            "the film has no sound; output.audio: song.mp3 names one",
+            "the film has no sound; output.audio or --song names one",
             SceneError,
         ),
         ({"signals": {"a": {"audio": "photo.png"}}}, "photo.png holds no sound", StorageError),
