@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from render.errors import StorageError
 from render.media.audio import AudioTrack
@@ -110,7 +109,7 @@ def _measured(block: Block, feature: Feature) -> Arrays:
             hops = block.core.reshape(CORE, HOP)
             return hops.min(1), hops.max(1)
         case Measure(kind="chroma"):
-            return (chroma.pitch_power(block).reshape(-1),)
+            return (chroma.pitch_power(block),)
         case Measure(kind="onsets"):
             return onsets.block_flux(block, feature).arrays
         case Measure(part=None):
@@ -128,7 +127,9 @@ def measure_blocks(chunks: Iterable[Floats], features: Sequence[Feature]) -> dic
     """Returns features of samples at RATE, in pieces of any size; blocks are measured in threads."""
     found: dict[Feature, list[Arrays]] = {feature: [] for feature in features}
     length = 0
-    for values, inside in _in_threads(lambda block: [_measured(block, feature) for feature in features], blocks(chunks)):
+    for values, inside in _in_threads(
+        lambda block: [_measured(block, feature) for feature in features], blocks(chunks)
+    ):
         hops = -(-inside // HOP)
         length += hops
         for feature, arrays in zip(features, values, strict=True):
@@ -177,5 +178,3 @@ def _known(track: AudioTrack, identity: _Identity) -> dict[Feature, Arrays]:
     """The features of a track that this process has measured; `identity` is the size and time of its file."""
     del track, identity
     return {}
-
-

@@ -29,7 +29,9 @@ def test_onset_strength_is_librosas(noise: bool) -> None:
     theirs = librosa.onset.onset_strength(y=wave, sr=RATE, n_fft=1024, hop_length=HOP, lag=2, center=False, n_mels=40)
     times = np.arange(0.3, 7.5, 0.01)
     other = np.interp(times, np.arange(len(theirs)) / 100, theirs)
-    shifts = [np.corrcoef(np.interp(times + s / 200, np.arange(len(flux)) / 100, flux), other)[0, 1] for s in range(-8, 9)]
+    shifts = [
+        np.corrcoef(np.interp(times + s / 200, np.arange(len(flux)) / 100, flux), other)[0, 1] for s in range(-8, 9)
+    ]
     assert max(shifts) > 0.95
 
 
