@@ -28,7 +28,7 @@ MIN_PULSE = 0.12
 SUPPORT = 0.05
 """Seconds from a beat within which an accent belongs to it."""
 TWICE, HALF = 0.42, 0.35
-"""Accents between beats, relative to those on beats, above which they are beats; of every second beat, below which not."""
+"""Accents between beats, relative to those on beats, above which they are beats; every second one, below which not."""
 DRUMS = (200.0, 4000.0)
 """Hz: kicks are below, cymbals above; what is below the second counts for whether a beat is one."""
 _POWER = 1 / 3
