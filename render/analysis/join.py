@@ -42,6 +42,11 @@ def join(parts: Sequence[Path], target: Path, *, overwrite: bool = False, scene:
     joined = plan(scene, Options(frames=(first, last), overwrite=overwrite))
     if joined.format.is_pictures:
         raise UsageError("pictures are numbered and need no joining; give them one --output")
+    if not joined.format.joins:
+        raise UsageError("each .gif has a palette of its own; join parts of another format, such as .webp or .mp4")
+    for part_metadata, part in metadata:
+        if part_metadata.get("repeat", 1) != 1:
+            raise UsageError(f"{part} holds its frames {part_metadata['repeat']} times; render it without --repeat")
     if changes := "; ".join(diff_json(metadata[0][0].get("files"), joined.sources.checksums(), name="files")):
         raise UsageError(f"files that the parts were made from have changed: {changes}")
     _check_target(joined, parts)
@@ -87,7 +92,7 @@ def _concatenate(joined: Plan, parts: Sequence[tuple[Mapping[str, Any], Path]]) 
     metadata = {key: value for key, value in parts[0][0].items() if key != CONTENT_KEY}
     placement = Placement(replace=joined.options.overwrite, verify=joined.sources.verify)
     try:
-        with linked_segments([part for _, part in parts], joined.target) as segments:
+        with linked_segments([part for _, part in parts], joined.target, joined.format) as segments:
             write_film(
                 segments,
                 joined.target,

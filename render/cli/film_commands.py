@@ -55,6 +55,12 @@ class OutputOptions:
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a different film at the output path.", rich_help_panel=OUTPUT)
     ] = False
+    repeat: Annotated[
+        int | None,
+        typer.Option(
+            help="Write the film N times into its file, as NAME.repeatN.mp4.", metavar="N", rich_help_panel=OUTPUT
+        ),
+    ] = None
     restart: Annotated[
         bool,
         typer.Option("--restart", help="Discard the segments of an unfinished run.", rich_help_panel=OUTPUT),
@@ -94,11 +100,12 @@ def film(
         return
     loaded = load(scene, settings.overrides(file.output), scale=settings.scale)
     if file.output is None:
-        loaded = loaded.titled_by(scale=settings.scale, frames=span)
+        loaded = loaded.titled_by(scale=settings.scale, frames=span, repeat=file.repeat)
     options = Options(
         device=device.device,
         precision=device.precision,
         frames=span,
+        repeat=file.repeat,
         overwrite=file.overwrite,
         restart=file.restart,
         quiet=display.quiet or display.as_json,
@@ -125,7 +132,11 @@ def _render_on_cluster(
     display: DisplayOptions,
 ) -> None:
     """Renders a film as a job of its own, whose shots are rendered side by side."""
-    for option, is_set in (("--restart", file.restart), ("--camera-only", file.camera_only)):
+    for option, is_set in (
+        ("--restart", file.restart),
+        ("--camera-only", file.camera_only),
+        ("--repeat", file.repeat is not None),
+    ):
         if is_set:
             raise UsageError(f"{option} is not for --cluster; without it, it works on this machine")
     from render.cli.batch import JobOptions, run_entries

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from render import __version__
-from render.cli import batch, film_commands, job_commands, network_commands, new, sweep, upgrade
+from render.cli import batch, film_commands, job_commands, network_commands, new, plot, sweep, upgrade
 from render.cli.group import CommandGroup, add_command, add_group, is_parse_error, parse_error_message
 from render.cli.output import OutputClosed, exit_with_error, open_streams, print_line
 from render.cli.signals import stop_at_once
@@ -23,6 +23,7 @@ COMMANDS = {
         new.new,
         film_commands.film,
         film_commands.check,
+        plot.signals,
         film_commands.inspect,
         film_commands.join,
         sweep.sweep,

@@ -59,6 +59,10 @@ class SceneOptions:
             rich_help_panel=SCENE,
         ),
     ] = None
+    song: Annotated[
+        str | None,
+        typer.Option(help="The film's sound, and that of its signals.", metavar="FILE", rich_help_panel=SCENE),
+    ] = None
     scale: Annotated[
         float,
         typer.Option(help="Scale size, jitter and grain; 0.5 for a preview.", metavar="FACTOR", rich_help_panel=SCENE),
@@ -72,6 +76,8 @@ class SceneOptions:
             if not equals:
                 raise UsageError(f"--set needs KEY=VALUE, such as camera.zoom=1.02, not {quote(item)}")
             overrides.append(("--set", key, value))
+        if self.song is not None:
+            overrides.append(("--song", "output.audio", json.dumps(self.song, ensure_ascii=False)))
         if output is not None:
             overrides.append(("--output", "output.path", json.dumps(output, ensure_ascii=False)))
         return overrides

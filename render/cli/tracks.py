@@ -17,11 +17,10 @@ COLUMNS = 9
 
 def print_tracks(scene: Scene, *, as_json: bool) -> None:
     """Prints every track that changes, and every turn of the tours. Raises StorageError."""
-    tracks = {
-        ".".join(map(str, path)): scene.spec.timeline[path].tolist()
-        for path, track in scene.spec.tracks()
-        if not isinstance(track.shape, float)
-    }
+    from render.analysis.curves import changing_tracks, signal_values
+
+    values = {**{f"signals.{name}": each for name, each in signal_values(scene).items()}, **changing_tracks(scene)}
+    tracks = {key: each.tolist() for key, each in values.items()}
     if as_json:
         _print_json(scene, tracks)
         return

@@ -37,8 +37,8 @@ MAX_REPORTED_NAMES = 3
 """Names in a message, at most."""
 _RECORD = re.compile(r"[0-9]{5,9}\.json")
 _OWN_NAME = re.compile(
-    rf"{MARKER}|{LOCK}|film\.json|segments\.txt|metadata\.txt|sound\.(mp4|mov)"
-    rf"|[0-9]{{5,9}}\.(json|npy|mp4|mov|pngs|jpgs)|{TEMPORARY_NAME}"
+    rf"{MARKER}|{LOCK}|film\.json|segments\.txt|metadata\.txt|sound\.(mp4|mov|mkv|webm)|once\.w64|repeats\.txt"
+    rf"|first\.mkv|palette\.png|plain\.gif|[0-9]{{5,9}}\.(json|npy|mp4|mov|pngs|jpgs|webps)|{TEMPORARY_NAME}"
 )
 
 

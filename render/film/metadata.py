@@ -9,16 +9,18 @@ from typing import Any, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from render.choices import MAX_RECORDED_THREADS, MIN_TILE_SIZE
+from render.choices import MAX_RECORDED_THREADS, MAX_REPEATS, MIN_TILE_SIZE
 from render.errors import StorageError
+from render.film import gif, webp
 from render.media import ffmpeg
 from render.media.image_bytes import embedded_comment
 from render.system.files import open_regular
 from render.text import quote
 
 HEADER_BYTES = 2**24
-"""Bytes at the start of a picture's file that are searched for its comment."""
+"""Bytes at the start of a picture's file that are searched for its comment; and of a comment, at most."""
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_COMMENT_FLAGS = re.MULTILINE | re.DOTALL | re.IGNORECASE  # Matroska has names in capitals
 
 
 class Machine(BaseModel):
@@ -43,6 +45,7 @@ class Metadata(BaseModel):
 
     scene: dict[str, Any]
     frames: list[int] | None = Field(default=None, min_length=2, max_length=2)
+    repeat: int = Field(default=1, ge=1, le=MAX_REPEATS)
     files: dict[str, str] = {}
     weights: str | dict[str, str] | None = None
     machine: Machine = Machine()
@@ -88,6 +91,10 @@ def read_comment(path: Path) -> str | None:
                 return embedded_comment(file.read(HEADER_BYTES))
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from None
+    if path.suffix.lower() == ".gif":
+        return gif.read_comment(path, limit=HEADER_BYTES)
+    if path.suffix.lower() == ".webp":
+        return webp.read_comment(path, limit=HEADER_BYTES)
     output = ffmpeg.run(*ffmpeg.QUIET, *ffmpeg.input_arguments(path), "-f", "ffmetadata", "-")
-    match = re.search(r"^comment=((?:[^\\\n]|\\.)*)$", output.decode("utf-8", "replace"), re.MULTILINE | re.DOTALL)
+    match = re.search(r"^comment=((?:[^\\\n]|\\.)*)$", output.decode("utf-8", "replace"), _COMMENT_FLAGS)
     return re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match else None

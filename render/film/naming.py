@@ -13,12 +13,25 @@ from render.choices import CONTAINERS, IMAGE_CODECS
 FOLDER_SUFFIX = ".parts"
 DEFAULT_NAME_BYTES = 255
 """Bytes of a name, where the system does not say how many are allowed."""
+_REPEATED = re.compile(r"\.repeat[0-9]+(?=\.[^.]*$)")
 _NUMBER = re.compile(r"%0?([0-9]*)d")
 
 
 def numbered_path(pattern: Path, number: int) -> Path:
     """Returns the path of one picture of a sequence."""
     return Path(_NUMBER.sub(lambda match: f"{number:0{match[1] or 1}d}", str(pattern)))
+
+
+def repeated_title(repeat: int) -> str:
+    """Returns what the name of a film that is several times in its file has before its suffix."""
+    return f"repeat{repeat}"
+
+
+def same_frames_paths(target: Path, codec: str) -> list[Path]:
+    """Returns where a film of the same frames may be: at the target, in other containers, and without a repetition."""
+    unrepeated = target.with_name(_REPEATED.sub("", target.name))
+    suffixes = [suffix for suffix, codecs in CONTAINERS.items() if codec in codecs]
+    return [path.with_suffix(suffix) for path in dict.fromkeys((target, unrepeated)) for suffix in suffixes]
 
 
 def work_folder(target: Path) -> Path:

@@ -176,7 +176,7 @@ def _split(scene: Scene, task: Task, report: Report) -> DoneEvent:
     is_there = planned.target.exists() and not task.overwrite
     begun = is_there or unfinished_film(planned.folder) is not None
     shots = sorted(planned.shots)
-    if begun or len(shots) == 1 or planned.format.is_pictures:
+    if begun or len(shots) == 1 or not planned.format.joins:
         return _render(scene, task, report)
     preflight(planned)
     check_space(planned, warn=lambda message: _warn(report, message))

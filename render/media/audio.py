@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -15,8 +16,27 @@ from render.media.probe import decode_errors, probe_media
 
 COPIED_CODECS = ("aac", "mp3")
 """Codecs that players expect in a film, and that can start and end at any sample; others are encoded."""
-ENCODERS = {".mp4": ("aac", "-b:a", "256k"), ".mov": ("pcm_s24le",)}
+COPYING = (".mp4", ".mov")
+"""Suffixes of films into which packets are copied; others hold neither these codecs nor the times of their samples."""
+ENCODERS = {
+    ".mp4": ("aac", "-b:a", "256k"),
+    ".mov": ("pcm_s24le",),
+    ".mkv": ("flac", "-sample_fmt", "s32"),
+    ".webm": ("libopus", "-b:a", "192k"),
+}
 """From the suffix of a film to the encoder of its audio, with its options."""
+ENCODED_RATES = {".webm": 48000}
+"""Samples per second of sound that is encoded, where the codec has only few rates."""
+FRAGMENTS = ("-movflags", "+frag_keyframe+empty_moov")
+FORMATS = {
+    ".mp4": (*FRAGMENTS, "-f", "mp4"),
+    ".mov": (*FRAGMENTS, "-f", "mov"),
+    ".mkv": ("-f", "matroska"),
+    ".webm": ("-f", "webm"),
+}
+"""ffmpeg's arguments that write a film with that suffix to a pipe."""
+ONE_REPETITION, REPETITIONS = "once.w64", "repeats.txt"
+"""Names of the sound that is repeated, and of the list of its repetitions."""
 MAX_PACKET = Fraction(1, 40)
 """Seconds of the longest packet: a track that ends this much before the film does is long enough."""
 _LISTED_CHANNELS = re.compile(r"\d+ channels \((.*)\)")
@@ -57,11 +77,15 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class AudioSpan:
-    """`duration` seconds of a track from `start` on, by the clock of its file; silence after the track's end."""
+    """`duration` seconds of a track from `start` on, by the clock of its file; silence after the track's end.
+
+    The film has them `repeat` times.
+    """
 
     track: AudioTrack
     start: Fraction
     duration: Fraction
+    repeat: int = 1
 
     @property
     def end(self) -> Fraction:
@@ -103,8 +127,10 @@ def require_audio(path: Path, number: int | None = None) -> AudioTrack:
     return track
 
 
-def can_copy(span: AudioSpan) -> bool:
+def can_copy(span: AudioSpan, suffix: str) -> bool:
     """Whether packets can be copied into a film: of one of COPIED_CODECS, from a uniform track that is long enough."""
+    if suffix not in COPYING or span.repeat > 1:
+        return False
     is_long = span.track.end >= span.end - MAX_PACKET
     return span.track.codec in COPIED_CODECS and is_long and _is_uniform(span.track)
 
@@ -129,7 +155,7 @@ def is_mixed_down(span: AudioSpan, suffix: str) -> bool:
 
     Raises StorageError when there is no way to mix them down.
     """
-    return not can_copy(span) and channel_filter(span.track, suffix) != _same_channels(span.track)
+    return not can_copy(span, suffix) and channel_filter(span.track, suffix) != _same_channels(span.track)
 
 
 @lru_cache(maxsize=16)
@@ -142,12 +168,11 @@ def channel_filter(track: AudioTrack, suffix: str) -> str:
     same = _same_channels(track)
     if track.layout is None or track.layout in USUAL_LAYOUTS:
         return same
-    container = ("-movflags", "+frag_keyframe+empty_moov", "-f", suffix.removeprefix("."), "-")
     for channels in (same, CARDIOIDS if track.layout.startswith("ambisonic") else STEREO):
         with contextlib.suppress(StorageError):
             ffmpeg.run(
                 *ffmpeg.QUIET, *ffmpeg.input_arguments(track.path), "-map", f"0:{track.index}",
-                "-af", channels, "-frames:a", "4", "-c:a", *ENCODERS[suffix], *container,
+                "-af", channels, "-frames:a", "4", "-c:a", *ENCODERS[suffix], *FORMATS[suffix], "-",
             )  # fmt: skip
             return channels
     message = f"the sound of {track.path} has channels ({track.layout}) that cannot be mixed down for {suffix}"
@@ -166,31 +191,59 @@ def write_audio(span: AudioSpan, folder: Path, *, suffix: str) -> Path:
     """Writes exactly this span to a file in `folder`, to be copied into a film with that suffix; returns its path.
 
     Where possible the span's packets are copied, with times from which players skip parts of the first and the last.
-    Otherwise the span is encoded. Then filters without a state convert every part of the sound to the same channels and
-    rate first; the filters that place it in time would start again wherever these change. Raises StorageError.
+    Otherwise the span is encoded; one that is repeated is written to `folder` as samples first, so that the sound has
+    no join. Raises StorageError.
     """
     target = folder / f"sound{suffix}"
-    start, end, duration = (f"{float(time):.6f}" for time in (span.start, span.end, span.duration))
-    if can_copy(span):
-        # The packet before the first is kept, because the decoder needs it; a microsecond allows for rounding.
-        drop = f"noise=drop='lt((pts+2*duration)*tb,{start}+1e-6)+gt(pts*tb,{end}-1e-6)'"
-        # The ticks are fine enough for every rate; some containers count whole packets.
-        ticks = f"time_base=1/{TICKS}:prescale=1"
-        shift = f"setts={ticks}:ts=TS-{start}/TB:duration='min(DURATION,{end}/TB-PTS)'"
-        encoding = ["-map", f"0:{span.track.index}", "-c:a", "copy", "-bsf:a", f"{drop},{shift}"]
+    encoder = ("-c:a", *ENCODERS[suffix], "-flags:a", "+bitexact")
+    if can_copy(span, suffix):
+        _convert(span, target, _copying(span))
+    elif span.repeat == 1:
+        _convert(span, target, [*_placing(span, suffix), *encoder])
     else:
-        channels, rate = channel_filter(span.track, suffix), span.track.rate or DEFAULT_RATE
-        alike = f"{channels},aformat=sample_fmts=flt:sample_rates={rate}"
-        exact = (
-            f"[dec:0]atrim=start={start}:end={end},asetpts=PTS-{start}/TB,"
-            f"aresample=async=1:first_pts=0,apad=whole_dur={duration},atrim=end={duration}[exact]"
-        )
-        decoding = ["-map", f"0:{span.track.index}", "-af", alike, "-c:a", "pcm_f32le", "-f", "null", "-"]
-        placing = ["-dec", "0:0", "-filter_complex", exact, "-map", "[exact]"]
-        encoding = [*decoding, *placing, "-c:a", *ENCODERS[suffix], "-flags:a", "+bitexact"]
+        _convert(span, folder / ONE_REPETITION, [*_placing(span, suffix), "-c:a", "pcm_f32le"])
+        (folder / REPETITIONS).write_text(f"file '{ONE_REPETITION}'\n" * span.repeat)
+        duration = f"{float(span.duration * span.repeat):.6f}"
+        gapless = f"asetpts=N/SR/TB,apad=whole_dur={duration},atrim=end={duration}"
+        ffmpeg.run(
+            *ffmpeg.QUIET, *ffmpeg.LOCAL_ONLY, "-f", "concat", "-i", REPETITIONS, "-af", gapless, *encoder,
+            "-map_metadata", "-1", "-fflags", "+bitexact", target.name, folder=folder,
+        )  # fmt: skip
+    return target
+
+
+def _convert(span: AudioSpan, target: Path, arguments: Sequence[str]) -> None:
+    """Runs ffmpeg from a span's file to a sound file. Raises StorageError."""
     with decode_errors(span.track.path):
         ffmpeg.run(
             *ffmpeg.QUIET, "-copyts", *ffmpeg.input_arguments(span.track.path),
-            *encoding, "-map_metadata", "-1", "-fflags", "+bitexact", str(target.absolute()),
+            *arguments, "-map_metadata", "-1", "-fflags", "+bitexact", str(target.absolute()),
         )  # fmt: skip
-    return target
+
+
+def _copying(span: AudioSpan) -> list[str]:
+    """Returns ffmpeg's arguments that copy the packets of a span."""
+    start, end = (f"{float(time):.6f}" for time in (span.start, span.end))
+    # The packet before the first is kept, because the decoder needs it; a microsecond allows for rounding.
+    drop = f"noise=drop='lt((pts+2*duration)*tb,{start}+1e-6)+gt(pts*tb,{end}-1e-6)'"
+    # The ticks are fine enough for every rate; some containers count whole packets.
+    ticks = f"time_base=1/{TICKS}:prescale=1"
+    shift = f"setts={ticks}:ts=TS-{start}/TB:duration='min(DURATION,{end}/TB-PTS)'"
+    return ["-map", f"0:{span.track.index}", "-c:a", "copy", "-bsf:a", f"{drop},{shift}"]
+
+
+def _placing(span: AudioSpan, suffix: str) -> list[str]:
+    """Returns ffmpeg's arguments that decode a span to exactly its samples.
+
+    Filters without a state convert every part of the sound to the same channels and rate first; the filters that place
+    it in time would start again wherever these change.
+    """
+    start, end, duration = (f"{float(time):.6f}" for time in (span.start, span.end, span.duration))
+    rate = ENCODED_RATES.get(suffix) or span.track.rate or DEFAULT_RATE
+    alike = f"{channel_filter(span.track, suffix)},aformat=sample_fmts=flt:sample_rates={rate}"
+    exact = (
+        f"[dec:0]atrim=start={start}:end={end},asetpts=PTS-{start}/TB,"
+        f"aresample=async=1:first_pts=0,apad=whole_dur={duration},atrim=end={duration}[exact]"
+    )
+    decoding = ["-map", f"0:{span.track.index}", "-af", alike, "-c:a", "pcm_f32le", "-f", "null", "-"]
+    return [*decoding, "-dec", "0:0", "-filter_complex", exact, "-map", "[exact]"]

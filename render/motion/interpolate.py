@@ -63,14 +63,14 @@ def _restore_detail(blended: Tensor, pictures: tuple[Tensor, Tensor], share: flo
     Where two pictures differ, their mean has less variance than they have: by half where they have nothing in common,
     which bounds what is restored (Heitz & Neyret 2018).
     """
-    detail = _detail(blended)
-    variances = [_detail(picture).square().mean() for picture in pictures]
+    fine = detail(blended)
+    variances = [detail(picture).square().mean() for picture in pictures]
     target = torch.lerp(variances[0], variances[1], share)
-    gain = (target / detail.square().mean().clamp_min(TINY)).clamp(1, 1 / (share**2 + (1 - share) ** 2))
-    return blended + detail * (gain.sqrt() - 1)
+    gain = (target / fine.square().mean().clamp_min(TINY)).clamp(1, 1 / (share**2 + (1 - share) ** 2))
+    return blended + fine * (gain.sqrt() - 1)
 
 
-def _detail(picture: Tensor) -> Tensor:
+def detail(picture: Tensor) -> Tensor:
     """The picture minus a blur over three pixels."""
     return picture - F.conv2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), _blur(picture.device), groups=3)
 

@@ -89,8 +89,8 @@ class Propagator(Protocol[IntervalT]):
     def motion(self, interval: IntervalT) -> Motion | None:
         """Returns the motion over an interval; None where everything persists."""
 
-    def source(self, interval: ShotStart | IntervalT) -> Tensor:
-        """Returns the picture of the interval's dreamed frame as it is without any dream."""
+    def source(self, interval: ShotStart | IntervalT, position: int = -1) -> Tensor:
+        """Returns a frame of the interval, by default the dreamed one, as it is without any dream."""
 
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: IntervalT, position: int) -> Tensor:
         """Returns the interval's frame at `position`, between the dreamed frames `earlier` and `later`."""
@@ -100,18 +100,23 @@ class Propagator(Protocol[IntervalT]):
 class StillPropagator:
     """A film from noise or a picture: dreamed frames are moved along the camera's path.
 
-    `initial` makes the picture of frame 0, `dreamed` holds the indices of the dreamed frames in a film of `length`.
+    `initial` makes the picture of the `first` frame, `dreamed` holds the indices of the dreamed frames.
     """
 
     initial: Callable[[], Tensor]
     path: CameraPath
     dreamed: frozenset[int]
+    first: int = 0
 
     def intervals(self, start: int) -> Generator[ShotStart | StillInterval]:
         """See Propagator."""
         previous = last_before(self.dreamed, start)
         for index in sorted(index for index in self.dreamed if index > previous):
-            yield ShotStart(0, self.initial()) if index == 0 else StillInterval(range(previous + 1, index + 1))
+            yield (
+                ShotStart(index, self.initial())
+                if index == self.first
+                else StillInterval(range(previous + 1, index + 1))
+            )
             previous = index
 
     def propagate(self, canvas: Tensor, interval: StillInterval, *, persistence: float) -> Tensor:
@@ -121,9 +126,10 @@ class StillPropagator:
     def motion(self, interval: StillInterval) -> None:
         """See Propagator."""
 
-    def source(self, interval: ShotStart | StillInterval) -> Tensor:
+    def source(self, interval: ShotStart | StillInterval, position: int = -1) -> Tensor:
         """See Propagator; the initial picture, moved at once."""
-        return self.path.warp(self.initial(), 0, interval.index)
+        index = interval.index if isinstance(interval, ShotStart) else interval.frames[position]
+        return self.path.warp(self.initial(), self.first, index)
 
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: StillInterval, position: int) -> Tensor:
         """See Propagator."""
@@ -171,9 +177,9 @@ class FootagePropagator:
         """See Propagator; composed of the frames' motions."""
         return compose_motions([frame.backward for frame in reversed(interval.clip_frames)])
 
-    def source(self, interval: ShotStart | FootageInterval) -> Tensor:
+    def source(self, interval: ShotStart | FootageInterval, position: int = -1) -> Tensor:
         """See Propagator; the clip's frame."""
-        return interval.picture if isinstance(interval, ShotStart) else interval.clip_frames[-1].picture
+        return interval.picture if isinstance(interval, ShotStart) else interval.clip_frames[position].picture
 
     def interpolate(self, earlier: Tensor, later: Tensor, *, interval: FootageInterval, position: int) -> Tensor:
         """See Propagator."""

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from render.choices import CONTAINERS
 from render.errors import StorageError, UsageError
 from render.film.assembly import is_intact
 from render.film.atomic import ExistsError, storage_errors
 from render.film.content import CONTENT_KEY
-from render.film.naming import numbered_path
+from render.film.naming import numbered_path, same_frames_paths
 from render.pipeline.identity import without_sound
 from render.pipeline.plan import Plan, embedded_elsewhere
 
@@ -40,11 +39,10 @@ def is_finished(plan: Plan, metadata: Mapping[str, Any]) -> bool:
 
 
 def reusable_film(plan: Plan, metadata: Mapping[str, Any]) -> Path | None:
-    """A finished film of the same frames: the one that is replaced, with another sound, or one in another container."""
-    if plan.format.is_pictures:
+    """A finished film of the same frames: the one that is replaced, with another sound, or one in another file."""
+    if not plan.format.joins:
         return None
-    candidates = [plan.target.with_suffix(suffix) for suffix in CONTAINERS if plan.format.codec in CONTAINERS[suffix]]
-    for film in candidates:
+    for film in same_frames_paths(plan.target, plan.format.codec):
         embedded = _embedded(film)
         has_same_frames = embedded is not None and without_sound(embedded) == without_sound(metadata)
         is_same_film = film == plan.target and embedded == metadata
@@ -64,9 +62,11 @@ def _require_this_film(file: Path, metadata: Mapping[str, Any]) -> None:
             )
         return
     if embedded is not None and without_sound(embedded) == without_sound(metadata):
+        is_repeated = embedded.get("repeat") != metadata.get("repeat")
+        difference = "repeated another number of times" if is_repeated else "with another sound"
         raise ExistsError(
-            f"{file} is this film with another sound; --overwrite replaces the sound and dreams nothing again, "
-            "--output names another path"
+            f"{file} is this film {difference}; --overwrite replaces the {'film' if is_repeated else 'sound'} and "
+            "dreams nothing again, --output names another path"
         )
     raise ExistsError(f"{file} exists and is another film; --overwrite replaces it, --output names another path")
 

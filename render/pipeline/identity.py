@@ -25,12 +25,15 @@ def portable_scene(scene: Scene) -> dict[str, Any]:
 
 
 def without_sound(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What the frames alone depend on, of what a film depends on: its sound can change without a frame being dreamed.
+    """What the frames alone depend on, of what a film depends on.
 
-    Values of unexpected types are kept as they are.
+    Its sound, and how often the film is in its file, can change without a frame being dreamed. Values of unexpected
+    types are kept as they are.
     """
-    result = dict(provenance)
+    result = {key: value for key, value in provenance.items() if key != "repeat"}
     scene, files = result.get("scene"), result.get("files")
+    if isinstance(scene, dict) and _follows_film_sound(scene):
+        return result
     if isinstance(scene, dict) and isinstance(scene.get("output"), dict):
         output = {key: value for key, value in scene["output"].items() if key not in SOUND_KEYS}
         result["scene"] = {**scene, "output": output}
@@ -38,3 +41,11 @@ def without_sound(provenance: Mapping[str, Any]) -> dict[str, Any]:
         sounds = {f"output.{key}" for key in SOUND_KEYS}
         result["files"] = {key: checksum for key, checksum in files.items() if key not in sounds}
     return result
+
+
+def _follows_film_sound(scene: Mapping[str, Any]) -> bool:
+    """Whether frames of a scene, as JSON, depend on the film's sound: a signal, or beats that are found in it."""
+    bpm, signals = scene.get("bpm"), scene.get("signals")
+    has_beats = isinstance(bpm, dict) and bpm.get("value") == "auto" and bpm.get("audio", "output") == "output"
+    named = signals.values() if isinstance(signals, dict) else ()
+    return has_beats or any(isinstance(signal, dict) and signal.get("audio") == "output" for signal in named)

@@ -30,7 +30,8 @@ from render.system.workers import prefetch
 def propagator(plan: Plan, device: torch.device, *, memo: Memo | None = None) -> Propagator[Any]:
     """The propagator of a plan's source; `memo` keeps a clip's flow. Raises StorageError when it cannot be read."""
     scene, cadence = plan.scene, plan.scene.spec.dream.cadence
-    dreamed = dreamed_frames(plan.shots, scene.length, cadence=cadence)
+    repeats = scene.spec.loop is not None
+    dreamed = dreamed_frames(plan.shots, scene.length, cadence=cadence, repeats=repeats)
     if scene.clip is None:
         initial = cache(partial(_initial_picture, scene, device))  # the content of every frame may be compared with it
         return StillPropagator(initial, camera_path(scene), dreamed)
@@ -42,10 +43,13 @@ def propagator(plan: Plan, device: torch.device, *, memo: Memo | None = None) ->
     return FootagePropagator(frames, dreamed, mode)
 
 
-def dreamed_frames(shots: Iterable[int], length: int, *, cadence: int) -> frozenset[int]:
-    """The frames that the network dreams: of each shot the first, every `cadence`-th from there, and the last."""
+def dreamed_frames(shots: Iterable[int], length: int, *, cadence: int, repeats: bool = False) -> frozenset[int]:
+    """The frames that the network dreams: of each shot the first, every `cadence`-th from there, and the last.
+
+    Of a film that `repeats`, frame `length`, which is the first one again, takes the place of the last one.
+    """
     starts = sorted(shots)
-    ends = [*starts[1:], length]
+    ends = [*starts[1:], length + 1 if repeats else length]
     return frozenset(
         index for start, end in zip(starts, ends, strict=True) for index in (*range(start, end, cadence), end - 1)
     )

@@ -83,11 +83,13 @@ def run(plan: Plan, callbacks: Callbacks = Callbacks(), *, source: FrameSource =
     metadata = {key: value for key, value in everything.items() if not plan.format.is_pictures or key != "frames"}
     # 4. A film that exists already, or one of the same frames
     is_made = is_finished(plan, metadata)
-    film = Film(plan.target, len(plan.frames), fps=plan.scene.fps, size=plan.format.size, made=not is_made)
+    film = Film(
+        plan.target, len(plan.frames) * plan.repeat, fps=plan.scene.fps, size=plan.format.size, made=not is_made
+    )
     if not is_made and (note := mixdown_note(plan)):
         callbacks.on_warning(note)
     if not is_made and (same_frames := reusable_film(plan, metadata)):
-        with linked_segments([same_frames], plan.target) as segments:
+        with linked_segments([same_frames], plan.target, plan.format) as segments:
             _write_film(plan, segments, metadata)
         is_made = True
     if is_made:
@@ -152,7 +154,7 @@ def _write_film(
         verify()
         plan.sources.verify(READ_LATE)
 
-    placement = Placement(replace=plan.options.overwrite, verify=verify_all)
+    placement = Placement(repeat=plan.repeat, replace=plan.options.overwrite, verify=verify_all)
     if plan.format.is_pictures:
         first = plan.frames.start
         write_pictures(segments, plan.target, metadata=metadata, first_number=first, placement=placement)

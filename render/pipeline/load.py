@@ -12,6 +12,7 @@ from typing import Any
 
 from render.errors import SceneError, StorageError, UsageError
 from render.media import audio, clip, ffmpeg, image
+from render.media.table import read_table
 from render.media.tracks import TrackError
 from render.pipeline import embedded
 from render.pipeline.catalogue import MODELS, unsupported_octave, unsupported_picture
@@ -117,7 +118,7 @@ def _check_files(spec: SceneSpec, paths: Mapping[Loc, Path], written: Document) 
             continue
         checked.add((file, mark.kind))
         try:
-            _check_file(file, mark, spec)
+            _check_file(file, mark, keys, spec=spec)
         except ffmpeg.KilledError:
             raise
         except StorageError as error:
@@ -131,7 +132,7 @@ def _check_files(spec: SceneSpec, paths: Mapping[Loc, Path], written: Document) 
         raise StorageError("\n".join(problems))
 
 
-def _check_file(file: Path, mark: FileField, spec: SceneSpec) -> None:
+def _check_file(file: Path, mark: FileField, keys: Loc, *, spec: SceneSpec) -> None:
     match mark.kind:
         case "picture":
             image.check_image(file)
@@ -142,7 +143,11 @@ def _check_file(file: Path, mark: FileField, spec: SceneSpec) -> None:
         case "clip":
             clip.probe_clip(file, track=spec.source.track)
         case "sound":
-            audio.require_audio(file, spec.output.audio_track)
+            signal = spec.signals.get(str(keys[1])) if keys[0] == "signals" else None
+            number = None if signal is None else signal.audio_track
+            audio.require_audio(file, spec.output.audio_track if keys[0] == "output" else number)
+        case "table":
+            read_table(file, spec.signals[str(keys[1])].column)
 
 
 def _check_clip_audio(scene: Scene, written: Document) -> None:

@@ -1,10 +1,11 @@
 """The loop: each frame is dreamed from the one before it.
 
-source -> propagate (camera, flow) -> grade -> catch up -> dream -> frame
+source -> propagate (camera, flow) -> grade -> catch up -> dream -> finish -> frame
               ^                                               |
               +-----------------------------------------------+
 
-`frames` runs it over the dreamed frames, and interpolates those that the scene's cadence skips.
+`frames` runs it over the dreamed frames, and interpolates those that the scene's cadence skips. What finishes a frame
+(view, mix, colours) feeds back into none.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from torch import Tensor
 
 from render.dream.ascent import OnStep, dream
 from render.dream.grade import grade
+from render.motion.closing import Repeated
 from render.motion.progress import CatchUp, Progress, initial_progress, propagate_progress
-from render.motion.propagate import Propagator, ShotStart
+from render.motion.propagate import Propagator, ShotStart, StillPropagator
 from render.pipeline.build import BuiltObjective, ascent_settings, build_objectives, frame_objective
+from render.pipeline.closing import loop_propagator
 from render.pipeline.engine import Engine
+from render.pipeline.finish import finish
 from render.pipeline.inputs import propagator
+from render.pipeline.scene import Scene
 
 CATCH_UP_SEED = 1
 """Distinguishes the random numbers of catching up from those of the frame's own steps."""
@@ -83,10 +88,13 @@ def frames(
     """
     if state is None:
         state = State(torch.empty(0))
-    source = propagator(engine.plan, engine.device.torch_device, memo=engine.memo)
+    scene, device = engine.plan.scene, engine.device.torch_device
+    source: Propagator[Any] = propagator(engine.plan, device, memo=engine.memo)
+    if scene.spec.loop is not None and isinstance(source, StillPropagator):
+        source = loop_propagator(source, scene, partial(dreamed_alone, engine, on_step), device=device)
     with closing(source.intervals(start)) as intervals:
         dreamed_frames = Dreamer(engine, source, on_step).dreamed(intervals, state)
-        yield from with_between(dreamed_frames, source, start=start)
+        yield from finished(dreamed_frames, source, scene, start=start)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,8 @@ class Dreamer:
 
     def _frame(self, interval: Any, state: State, objectives: list[BuiltObjective]) -> State:
         """Dreams the frame of an interval."""
+        if isinstance(interval, Repeated):
+            return State(interval.canvas)
         scene, is_shot_start = self.engine.plan.scene, isinstance(interval, ShotStart)
         params = scene.params(interval.index, is_shot_start=is_shot_start)
         objective = frame_objective(objectives, params, source=partial(self.source.source, interval))
@@ -140,14 +150,25 @@ class Dreamer:
         return propagate_progress(state.progress, motion, persistence=persistence)
 
 
-def with_between(
-    dreamed_frames: Iterator[tuple[Any, State, State]], source: Propagator[Any], *, start: int
+def dreamed_alone(
+    engine: Engine, on_step: OnStep | None, source: Propagator[Any], intervals: Iterator[Any]
+) -> Iterator[tuple[int, Tensor]]:
+    """Yields what a source's intervals are dreamed to, from the start of a shot on: (frame, canvas)."""
+    for interval, _, later in Dreamer(engine, source, on_step).dreamed(intervals, State(torch.empty(0))):
+        yield interval.index, later.canvas
+
+
+def finished(
+    dreamed_frames: Iterator[tuple[Any, State, State]], source: Propagator[Any], scene: Scene, *, start: int
 ) -> Generator[Frame]:
-    """Yields every frame from `start` on: the dreamed ones, and before each those that the cadence skips."""
+    """Yields every frame from `start` on: the dreamed ones, and before each those that the cadence skips; finished."""
     for interval, earlier, later in dreamed_frames:
         if not isinstance(interval, ShotStart):
             for position, index in enumerate(interval.frames[:-1]):
                 if index >= start:
                     picture = source.interpolate(earlier.canvas, later.canvas, interval=interval, position=position)
+                    picture = finish(scene, index, picture, source=partial(source.source, interval, position))
                     yield Frame(index, picture, earlier)
-        yield Frame(interval.index, later.canvas, later)
+        if interval.index < scene.length:
+            picture = finish(scene, interval.index, later.canvas, source=partial(source.source, interval))
+            yield Frame(interval.index, picture, later)

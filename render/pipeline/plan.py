@@ -10,18 +10,19 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from render.choices import CONTAINERS, PRECISIONS
+from render.choices import MAX_REPEATS, PRECISIONS
 from render.errors import SceneError, StorageError, UsageError
 from render.film.encoder import OutputFormat
 from render.film.folder import unfinished_film
 from render.film.metadata import is_valid_machine, read_metadata
-from render.film.naming import numbered_path, work_folder
-from render.media import audio, clip, ffmpeg
+from render.film.naming import numbered_path, same_frames_paths, work_folder
+from render.media import clip, ffmpeg
 from render.media.audio import AudioSpan
 from render.media.clip import Clip
 from render.models.sources import WeightsSource, torch_source
 from render.pipeline.identity import portable_scene, without_sound
 from render.pipeline.scene import Scene
+from render.pipeline.sound import Sounds
 from render.pipeline.sources import Sources, file_identities
 from render.system.device import Device, check_names, select_device
 from render.text import Problem, quote
@@ -32,15 +33,17 @@ class Options:
     """How a scene is rendered: what the command line's options say.
 
     `device` is auto, cpu, cuda or mps; `precision` auto, float32 or bfloat16. `frames` (first, one after the last)
-    renders only these. `overwrite` replaces another film at the output path, `restart` discards what an earlier run
-    completed, `quiet` downloads weights without a progress bar. `camera_only` plays the motion and dreams nothing, in
-    a film of another name (Scene.without_dream). `machine` is how another part of the film is made (Engine.describe):
-    precision, threads and tile size are those. Raises UsageError for values of another kind.
+    renders only these. `repeat` writes the film so many times into its file. `overwrite` replaces another film at the
+    output path, `restart` discards what an earlier run completed, `quiet` downloads weights without a progress bar.
+    `camera_only` plays the motion and dreams nothing, in a film of another name (Scene.without_dream). `machine` is how
+    another part of the film is made (Engine.describe): precision, threads and tile size are those. Raises UsageError
+    for values of another kind.
     """
 
     device: str = "auto"
     precision: str = "auto"
     frames: tuple[int, int] | None = None
+    repeat: int | None = None
     overwrite: bool = False
     restart: bool = False
     quiet: bool = False
@@ -54,20 +57,25 @@ class Options:
             isinstance(frames, tuple | list) and [type(each) for each in frames] == [int, int]
         ):
             raise UsageError(f"frames are (first, one after the last), two whole numbers, not {quote(frames)}")
+        repeat: object = self.repeat
+        if repeat is not None and not (type(repeat) is int and 1 <= repeat <= MAX_REPEATS):
+            raise UsageError(f"repeat is a whole number from 1 to {MAX_REPEATS}, not {quote(repeat)}")
 
 
 @dataclass(frozen=True)
 class Plan:
     """A run of a scene.
 
-    `frames` are the film's frames that it makes. `target` is where the film will be, links resolved, and `folder`
-    where its segments are until then. `audio` is the sound that goes with the frames, None for a silent film.
-    `recorded` is how an earlier run made the same film (Device.describe, and the tile size), empty for a new film.
+    `frames` are the film's frames that it makes, and `repeat` how often they are in its file. `target` is where the
+    film will be, links resolved, and `folder` where its segments are until then. `audio` is the sound that goes with
+    the frames, None for a silent film. `recorded` is how an earlier run made the same film (Device.describe, and the
+    tile size), empty for a new film.
     """
 
     scene: Scene
     options: Options
     frames: range
+    repeat: int
     format: OutputFormat
     target: Path
     folder: Path
@@ -152,7 +160,7 @@ class Plan:
 def plan(scene: Scene, options: Options = Options()) -> Plan:
     """Plans the run of a scene.
 
-    Raises UsageError for options that do not fit the scene, StorageError for a sound that cannot be read.
+    Raises UsageError for options that do not fit the scene or its format, StorageError for a sound that cannot be read.
     """
     if not isinstance(scene, Scene):
         raise SceneError([Problem(f"a scene that load() returns is needed here, not {quote(scene)}")])
@@ -160,7 +168,15 @@ def plan(scene: Scene, options: Options = Options()) -> Plan:
         scene, options = scene.without_dream(), replace(options, precision="float32")
     frames = _frame_range(scene, options)
     output = scene.output
-    output_format = OutputFormat(output.codec, scene.fps, size=scene.size, crf=output.crf, bit_depth=output.bit_depth)
+    output_format = OutputFormat(
+        output.codec,
+        scene.fps,
+        size=scene.size,
+        crf=output.crf,
+        quality=output.quality,
+        bit_depth=output.bit_depth,
+    )
+    repeat = _repeat(scene, options, output_format)
     target = _resolved(Path(output.path))
     folder = _segments_folder(scene, target, options)
     first = numbered_path(target, frames.start) if output_format.is_pictures else target
@@ -169,10 +185,11 @@ def plan(scene: Scene, options: Options = Options()) -> Plan:
         scene=scene,
         options=options,
         frames=frames,
+        repeat=repeat,
         format=output_format,
         target=target,
         folder=folder,
-        audio=None if output_format.is_pictures else _audio_span(scene, frames),
+        audio=None if output_format.is_silent else _audio_span(scene, frames, repeat),
         recorded=recorded,
     )
 
@@ -210,6 +227,18 @@ def _frame_range(scene: Scene, options: Options) -> range:
     return range(first, last)
 
 
+def _repeat(scene: Scene, options: Options, output_format: OutputFormat) -> int:
+    """How often the film is in its file: as requested, else as in the film that the scene was read from."""
+    embedded = (scene.metadata or {}).get("repeat", 1)
+    if options.repeat is None:
+        return embedded if type(embedded) is int and 1 <= embedded <= MAX_REPEATS and output_format.repeats else 1
+    if options.repeat > 1 and output_format.is_looping:
+        raise UsageError(f"a .{output_format.codec} repeats by itself; remove --repeat")
+    if options.repeat > 1 and output_format.is_pictures:
+        raise UsageError("pictures cannot be repeated; remove --repeat, or --output names a film")
+    return options.repeat
+
+
 def _resolved(target: Path) -> Path:
     """What a link at the output path points to; one that cannot be followed is reported by the preflight."""
     try:
@@ -219,13 +248,16 @@ def _resolved(target: Path) -> Path:
 
 
 def _segments_folder(scene: Scene, target: Path, options: Options) -> Path:
-    """The film's own working folder; if there is none, that of the same unfinished film in another container."""
+    """The film's own working folder; if there is none, that of the same unfinished film in another file.
+
+    See same_frames_paths.
+    """
     own = work_folder(target)
     if options.restart or os.path.lexists(own):
         return own
     frames_scene = without_sound({"scene": portable_scene(scene)})["scene"]
-    for suffix in (suffix for suffix, codecs in CONTAINERS.items() if scene.output.codec in codecs):
-        other = work_folder(target.with_suffix(suffix))
+    for path in same_frames_paths(target, scene.output.codec):
+        other = work_folder(path)
         if (unfinished_film(other) or {}).get("scene") == frames_scene:
             return other
     return own
@@ -244,19 +276,10 @@ def _recorded(scene: Scene, folder: Path, target: Path, *, options: Options) -> 
     return machine if is_valid_machine(machine) else {}
 
 
-def _audio_span(scene: Scene, frames: range) -> AudioSpan | None:
-    """The sound of some frames: the clip's, a file's from its start or its first picture on, or none."""
-    start, duration = frames.start / scene.fps, len(frames) / scene.fps
-    source, number = scene.output.audio, scene.output.audio_track
-    if source == "none":
+def _audio_span(scene: Scene, frames: range, repeat: int) -> AudioSpan | None:
+    """The sound of some frames; None for a silent film."""
+    sound = Sounds(scene.spec, scene.paths, scene.clip, clip_start=scene.spec.start / scene.fps).of_film()
+    if sound is None:
         return None
-    if source != "source":
-        song = audio.require_audio(scene.paths["output", "audio"], number)
-        return AudioSpan(song, song.file_start + start, duration)
-    footage = scene.clip
-    if footage is None or footage.number is not None:
-        return None
-    track = audio.probe_audio(footage.path, number, video_track=footage.track)
-    if track is None:
-        return None
-    return AudioSpan(track, footage.start + scene.spec.start / scene.fps + start, duration)
+    start, duration = sound.start + frames.start / scene.fps, len(frames) / scene.fps
+    return AudioSpan(sound.track, start, duration=duration, repeat=repeat)

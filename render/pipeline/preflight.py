@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import stat
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from render.choices import DEFAULT_CRF
+from render.choices import DEFAULT_CRF, DEFAULT_QUALITY
 from render.errors import DiskFullError, MissingError, StorageError
 from render.film.checkpoint import LATEST_STATES, SPREAD_STATES
 from render.film.encoder import CODECS
@@ -24,10 +25,16 @@ from render.system.device import has_only_cpu
 from render.system.memory import free_memory
 from render.text import format_bytes
 
-BITS_PER_PIXEL = {"h264": 0.9, "h265": 0.8, "prores": 6.0, "png": 19.0, "jpg": 5.0}
-"""Of dreamed films at the default crf; h264 and h265 measured 0.5 to 1.2 on four scenes."""
-CRF_HALVING = 6
-"""Steps of crf that halve a film's size (x264's and x265's own rule)."""
+BITS_PER_PIXEL = {
+    "h264": 0.9, "h265": 0.8, "vp9": 1.0, "prores": 6.0, "gif": 7.0, "webp": 2.7, "png": 19.0, "jpg": 5.0,
+}  # fmt: skip
+"""Of dreamed films at the default crf or quality; h264 and h265 measured 0.5 to 1.2 on four scenes."""
+SEGMENT_BITS_PER_PIXEL = {"gif": 14.0}
+"""Of segments that are not of the size of their film."""
+CRF_HALVING = {"h264": 6, "h265": 6, "vp9": 12}
+"""Steps of crf that halve a film's size (x264's and x265's own rule; libvpx measured)."""
+QUALITY_DOUBLING = 14
+"""Steps of quality that double a film's size."""
 AUDIO_BYTES_PER_SECOND = 40_000
 """Of compressed sound."""
 BYTES_PER_VALUE = 4
@@ -36,6 +43,9 @@ MAX_NEW_FOLDERS = 1
 """Folders that are made for a film, so that a mistyped path makes no tree of them; a sequence's own comes with it."""
 FRAME_BYTES_PER_PIXEL = 120
 """Memory of a frame besides the network's: copies of the canvas, gradients, frames in the queue."""
+
+LEAD_IN_BYTES_PER_PIXEL = 12
+"""Memory of each dreamed frame before the first one of a loop: three values of 32 bits."""
 
 
 def preflight(plan: Plan) -> None:
@@ -126,9 +136,9 @@ def check_codecs(plan: Plan) -> None:
     Raises StorageError when the sound has channels that the film cannot hold, and that cannot be mixed down.
     """
     ffmpeg.version()  # raises when it is no ffmpeg
+    suffix = Path(plan.scene.output.path).suffix.lower()
     ffmpeg.require_encoder(CODECS[plan.format.codec].encoder)
-    if plan.audio is not None and not audio.can_copy(plan.audio):
-        suffix = Path(plan.scene.output.path).suffix.lower()
+    if plan.audio is not None and not audio.can_copy(plan.audio, suffix):
         ffmpeg.require_encoder(audio.ENCODERS[suffix][0])
         audio.channel_filter(plan.audio.track, suffix)
 
@@ -145,7 +155,7 @@ def check_memory(plan: Plan) -> None:
     """Raises MissingError when a frame does not fit into the memory, not even in tiles."""
     width, height = plan.scene.size
     is_cpu = plan.options.device in ("auto", "cpu") and has_only_cpu()
-    needed = FRAME_BYTES_PER_PIXEL * width * height
+    needed = (FRAME_BYTES_PER_PIXEL + _lead_in_bytes_per_pixel(plan.scene)) * width * height
     free = free_memory(None if is_cpu else plan.device.torch_device)  # selecting a device imports torch
     if needed > free:
         raise MissingError(
@@ -154,19 +164,24 @@ def check_memory(plan: Plan) -> None:
         )
 
 
+def _lead_in_bytes_per_pixel(scene: Scene) -> int:
+    """Memory of the dreamed frames before the first one of a loop."""
+    return LEAD_IN_BYTES_PER_PIXEL * math.ceil(len(scene.spec.lead_in) / scene.spec.dream.cadence)
+
+
 def check_space(plan: Plan, *, warn: Callable[[str], None]) -> None:
     """Warns when the disk may be too small for the film.
 
     Raises DiskFullError when it certainly is: when even the saved states, whose size is known, do not fit.
     """
-    film, peak = estimate_bytes(plan)
+    _, peak = estimate_bytes(plan)
     free = _free_space(plan.folder)
     if free < peak:
         message = (
             f"about {format_bytes(peak)} are needed in {plan.folder} while the film is made, {format_bytes(free)} are "
             "free"
         )
-        if free < peak - 2 * film:
+        if free < _states_bytes(plan):
             raise DiskFullError(f"{message}; make room, or --output names another disk")
         warn(message)
 
@@ -179,16 +194,20 @@ def estimate_bytes(plan: Plan) -> tuple[int, int]:
     form, frames, scene = plan.format, len(plan.frames), plan.scene
     width, height = form.size
     segment_frames = scene.output.segment_frames
-    quality = 1.0 if form.crf is None else 2 ** ((DEFAULT_CRF[form.codec] - form.crf) / CRF_HALVING)
-    depth = 2 if form.bit_depth == 16 else 1
-    pictures = frames * width * height * BITS_PER_PIXEL[form.codec] / 8 * quality * depth
+    scale = 2.0 if form.bit_depth == 16 else 1.0
+    if form.crf is not None:
+        scale *= 2 ** ((DEFAULT_CRF[form.codec] - form.crf) / CRF_HALVING[form.codec])
+    if form.quality is not None:
+        scale *= 2 ** ((form.quality - DEFAULT_QUALITY[form.codec]) / QUALITY_DOUBLING)
+    segment_bits = SEGMENT_BITS_PER_PIXEL.get(form.codec, BITS_PER_PIXEL[form.codec])
+    pictures = frames * width * height * segment_bits / 8 * scale
     if segments := list(plan.folder.glob(f"[0-9][0-9][0-9][0-9][0-9]{form.suffix}")):
         count = max(frames / segment_frames, len(segments))  # there are more where the clip has cuts
         pictures = _total_size(segments) / len(segments) * count
     sound = 0 if plan.audio is None else frames / float(form.fps) * AUDIO_BYTES_PER_SECOND
-    saved = min(-(-plan.frames.stop // segment_frames), SPREAD_STATES + LATEST_STATES + 1)
-    film = round(pictures + sound)
-    return film, 2 * film + saved * _state_bytes(scene)
+    film = round((pictures * BITS_PER_PIXEL[form.codec] / segment_bits + sound) * plan.repeat)
+    written = 2 * film if form.codec == "gif" else film  # a GIF is written once more with its comment
+    return film, written + round(pictures + sound * plan.repeat) + _states_bytes(plan)
 
 
 def disk_full(plan: Plan) -> DiskFullError:
@@ -199,6 +218,12 @@ def disk_full(plan: Plan) -> DiskFullError:
         f"the disk of {plan.folder} is full; about {missing} bytes ({format_bytes(missing)}) more are needed there; "
         "make room, then run the same command to resume"
     )
+
+
+def _states_bytes(plan: Plan) -> int:
+    """Bytes of the states that are saved at most."""
+    segments = -(-plan.frames.stop // plan.scene.output.segment_frames)
+    return min(segments, SPREAD_STATES + LATEST_STATES + 1) * _state_bytes(plan.scene)
 
 
 def _state_bytes(scene: Scene) -> int:

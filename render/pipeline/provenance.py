@@ -33,6 +33,7 @@ def provenance(engine: Engine) -> dict[str, Any]:
     return {
         "scene": portable_scene(plan.scene),
         "frames": [plan.frames.start, plan.frames.stop],
+        **({} if plan.repeat == 1 else {"repeat": plan.repeat}),
         "files": plan.sources.checksums(),
         "weights": weights,
         "machine": engine.describe(),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from render.choices import IMAGE_CODECS, MAX_SIDE, MIN_SIDE
-from render.errors import StorageError, UsageError
+from render.choices import IMAGE_CODECS, MAX_SIDE, MAX_SIDES, MIN_SIDE, Codec
+from render.errors import SceneError, StorageError, UsageError
+from render.film.naming import repeated_title
 from render.media import clip, image
 from render.media.clip import Clip
 from render.models.registry import layer_map
+from render.pipeline.sound import Sounds
 from render.pipeline.sources import FileIdentities
 from render.scene import validation
 from render.scene.defaults import defaults, with_defaults
 from render.scene.document import Document, Override, replacement
 from render.scene.dream import FirstFrame
-from render.scene.field_errors import Loc
+from render.scene.field_errors import FieldError, Loc
 from render.scene.model import SceneSpec
 from render.scene.objectives import NetworkSpec, ObjectiveSpec
 from render.scene.output import FilmOutput
@@ -94,15 +97,19 @@ class Scene:
         paths = {keys: path for keys, path in self.paths.items() if keys[0] not in ("network", "objectives")}
         return replace(self.titled("camera"), spec=spec, paths=paths)
 
-    def titled_by(self, *, scale: float = 1.0, frames: tuple[int, int] | None = None) -> Scene:
-        """Returns the scene with a scale and a range of frames in its film's name, so that no part is taken for it.
+    def titled_by(
+        self, *, scale: float = 1.0, frames: tuple[int, int] | None = None, repeat: int | None = None
+    ) -> Scene:
+        """Returns the scene with a scale, a range of frames and a number of repetitions in its film's name.
+
+        So no part of a film is taken for it.
 
         Pictures of a sequence are numbered, and have no range in their name.
         """
         scene = self if scale == 1 else self.titled(f"x{scale:g}")
-        if frames is None or scene.output.codec in IMAGE_CODECS:
-            return scene
-        return scene.titled(f"{frames[0]}-{frames[1]}")
+        if frames is not None and scene.output.codec not in IMAGE_CODECS:
+            scene = scene.titled(f"{frames[0]}-{frames[1]}")
+        return scene if repeat in (None, 1) else scene.titled(repeated_title(repeat))
 
     def at(self, path: str) -> Scene:
         """Returns the scene with its film at another path of the same ending, whatever characters it has."""
@@ -131,6 +138,11 @@ def complete(
     """
     video = paths.get(("source", "video"))
     footage = None if video is None else clip.probe_clip(video, spec.fps, track=spec.source.track)
+    if spec.bpm is not None and spec.bpm.is_found:
+        from render.pipeline.signals import find_beats  # imports scipy
+
+        with _located(written):
+            spec = spec.with_beats(find_beats(_sounds(spec, paths, footage)))
     chosen: dict[str, Any] = {}
     if written is not None and written.film is None:  # a film's scene has all values
         size = spec.size or _natural_size(spec, paths, footage)
@@ -140,8 +152,15 @@ def complete(
         spec = with_defaults(spec, chosen)
     if footage is not None:
         spec = _timed(spec, footage, written)
+    if spec.signals:
+        from render.pipeline.signals import measure_signals  # imports scipy
+
+        with _located(written):
+            spec = spec.with_signals(measure_signals(_sounds(spec, paths, footage)))
+    if written is not None and (footage is not None or spec.is_measured):
+        validation.check_timing(written, spec)
     own_size = spec.size or _natural_size(spec, paths, footage)
-    size = _scaled_size(own_size, scale)
+    size = _scaled_size(own_size, scale, spec.codec)
     if scale != 1:
         spec = spec.scaled(scale, max(own_size))
     picture = paths.get(("source", "image"))
@@ -163,10 +182,23 @@ def _timed(spec: SceneSpec, footage: Clip, written: Document | None) -> SceneSpe
         )
         problem = message if written is None else str(written.problem(message, ("source", "start")))
         raise StorageError(problem)
-    timed = spec.with_clip_timing(fps=footage.fps, duration=footage.duration - start)
-    if written is not None:
-        validation.check_timing(written, timed)
-    return timed
+    return spec.with_clip_timing(fps=footage.fps, duration=footage.duration - start)
+
+
+def _sounds(spec: SceneSpec, paths: Mapping[Loc, Path], footage: Clip | None) -> Sounds:
+    """The sounds of a spec whose rate and start may still be those of its clip."""
+    if footage is not None:
+        spec = spec.with_clip_timing(fps=footage.fps, duration=footage.duration)
+    return Sounds(spec, paths, footage, clip_start=spec.start / spec.fps)
+
+
+@contextmanager
+def _located(written: Document | None) -> Iterator[None]:
+    """Turns an error at a field into one with its position in the document."""
+    try:
+        yield
+    except FieldError as error:
+        raise SceneError([Problem(str(error)) if written is None else written.field_problem(error)]) from None
 
 
 def _natural_size(spec: SceneSpec, paths: Mapping[Loc, Path], footage: Clip | None) -> tuple[int, int]:
@@ -181,8 +213,9 @@ def _natural_size(spec: SceneSpec, paths: Mapping[Loc, Path], footage: Clip | No
     return (width, height) if spec.codec in IMAGE_CODECS else (width // 2 * 2, height // 2 * 2)
 
 
-def _scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+def _scaled_size(size: tuple[int, int], scale: float, codec: Codec) -> tuple[int, int]:
     width, height = size if scale == 1 else (max(2, round(side * scale / 2) * 2) for side in size)
-    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-        raise UsageError(f"a film of {width}x{height}; sides are from {MIN_SIDE} to {MAX_SIDE}")
+    largest = MAX_SIDES.get(codec, MAX_SIDE)
+    if min(width, height) < MIN_SIDE or max(width, height) > largest:
+        raise UsageError(f"a film of {width}x{height}; sides of {codec} are from {MIN_SIDE} to {largest}")
     return width, height

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, islice
 
 import numpy as np
 
-from render.choices import IMAGE_CODECS
+from render.choices import GIF_TICKS, IMAGE_CODECS
 from render.pipeline.scene import Scene
 from render.scene.document import Document
 from render.scene.field_errors import MAX_PROBLEMS
-from render.scene.tracks import Clock
 from render.text import Problem
 
 MIN_SECONDS = Fraction(1, 2)
@@ -22,7 +22,7 @@ GRADE_TOLERANCE = 1e-6
 
 def find_warnings(scene: Scene, written: Document) -> Iterator[Problem]:
     """Yields a problem with its position for everything that is probably a mistake, MAX_PROBLEMS at most."""
-    checks = (_short_duration, _late_times, _unreachable_grade)
+    checks = (_short_duration, _uneven_gif, _late_times, _unreachable_grade)
     return islice(chain.from_iterable(check(scene, written) for check in checks), MAX_PROBLEMS)
 
 
@@ -39,9 +39,23 @@ def _short_duration(scene: Scene, written: Document) -> Iterator[Problem]:
         yield written.problem(message, ("duration",))
 
 
+def _uneven_gif(scene: Scene, written: Document) -> Iterator[Problem]:
+    """A rate whose frames are no whole number of a GIF's ticks."""
+    ticks = GIF_TICKS / scene.fps
+    if scene.output.codec == "gif" and ticks.denominator > 1:
+        short, long = math.floor(ticks), math.ceil(ticks)
+        lower, upper = Fraction(GIF_TICKS, long), Fraction(GIF_TICKS, short)
+        message = (
+            f"a .gif counts in hundredths of a second: frames at {scene.fps} fps last {short} or {long} of them, "
+            f"without drift; fps {lower} and {upper} are even"
+        )
+        is_written = isinstance(written.root.value, dict) and "fps" in written.root.value
+        yield written.problem(message, ("fps",) if is_written else ())
+
+
 def _late_times(scene: Scene, written: Document) -> Iterator[Problem]:
     """Keyframes and arrivals after the film's end, which only the way to them shows."""
-    clock, look_at = Clock(scene.fps, scene.length), scene.spec.camera.look_at
+    clock, look_at = scene.spec.clock, scene.spec.camera.look_at
     end = f"the film ends at {float(scene.length / scene.fps):.6g} s, frame {scene.length}"
     for path, track in scene.spec.tracks():
         if not isinstance(track.shape, tuple):

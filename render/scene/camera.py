@@ -8,20 +8,12 @@ import numpy as np
 from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, model_validator
 
 from render.choices import Border
+from render.scene.clock import Clock, Time, Values
 from render.scene.easings import EASINGS
 from render.scene.field_errors import FieldError, FieldErrors, Loc
-from render.scene.fields import (
-    Coordinate,
-    FilmTime,
-    Rotation,
-    Section,
-    Shear,
-    Shift,
-    UnitFloat,
-    Zoom,
-    track_field,
-)
-from render.scene.tracks import EASING_SCHEMA, Clock, Time, Values, parse_easing
+from render.scene.fields import Coordinate, Rotation, Section, Shear, Shift, UnitFloat, Zoom, track_field
+from render.scene.times import FilmTime
+from render.scene.tracks import EASING_SCHEMA, parse_easing
 
 MIDDLE = 0.5
 """Of the picture, in its widths and heights."""

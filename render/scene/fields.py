@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -15,23 +13,18 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    PlainSerializer,
-    PlainValidator,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from render.choices import MAX_SIDE, MIN_SIDE
+from render.scene.clock import Time
 from render.scene.field_errors import FieldError, Loc, Parsed, collect
-from render.scene.tracks import Time, Track, ValueRange, parse_time, parse_track, track_schema
+from render.scene.tracks import Track, ValueRange, parse_track, track_schema
 from render.text import did_you_mean, quote
 
 MAX_PATH_LENGTH = 4096
-MIN_FPS, MAX_FPS = Fraction(1, 100), Fraction(1000)
-"""Frames per second."""
-_RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3}|/[1-9][0-9]{0,5})?")
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class FileField:
     A `clip` is the path of a video, or the pattern of a picture sequence.
     """
 
-    kind: Literal["picture", "weights", "clip", "sound"]
+    kind: Literal["picture", "weights", "clip", "sound", "table"]
     words: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -152,69 +145,6 @@ Fraction01 = Annotated[Track, TrackField(0, 1)]
 Pixels = Annotated[Track, TrackField(0, MAX_SIDE)]
 
 
-def _parse_fps(raw: Any) -> Fraction:
-    """Parses 24, 29.97 (the broadcast rate 30000/1001) or "30000/1001" into an exact rate."""
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise FieldError("a rate is needed: 24, 29.97 or 30000/1001")
-    text = str(raw).strip()
-    if not _RATE.fullmatch(text):
-        raise FieldError(f"{quote(raw)} is not a rate: 24, 29.97 or 30000/1001")
-    fps = Fraction(text)
-    if not MIN_FPS <= fps <= MAX_FPS:
-        raise FieldError(f"{text} frames per second; a rate is from {MIN_FPS} to {MAX_FPS}")
-    broadcast = Fraction(round(fps) * 1000, 1001)
-    return broadcast if fps != broadcast and fps.denominator > 1 and abs(fps - broadcast) < Fraction(1, 200) else fps
-
-
-def _parse_duration(raw: Any) -> Time:
-    """Parses `10s` or a number of frames; at least one frame."""
-    time = _parse_span(raw, name="duration")
-    if time.value == 0:
-        raise FieldError(f"{quote(raw)} is not a duration: 10s, or a number of frames")
-    return time
-
-
-def _parse_film_time(raw: Any) -> Time:
-    """Parses `48`, `2s`, `50%` or `end`."""
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise FieldError("a time is needed: 48, 2s, 50% or end")
-    return parse_time(str(raw))
-
-
-def _parse_span(raw: Any, *, name: str = "time") -> Time:
-    """Parses `2s` or a number of frames, from 0."""
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise FieldError(f"a {name} is needed: 10s, or a number of frames")
-    time = parse_time(str(raw))
-    if time.unit == "%" or (time.unit == "" and time.value != int(time.value)):
-        raise FieldError(f"{quote(raw)} is not a {name}: 10s, or a number of frames")
-    return time
-
-
-Fps = Annotated[
-    Fraction,
-    PlainValidator(_parse_fps),
-    PlainSerializer(str),
-    WithJsonSchema({"type": ["number", "string"], "examples": [24, 29.97, "30000/1001"]}),
-]
-Duration = Annotated[
-    Time,
-    PlainValidator(_parse_duration),
-    PlainSerializer(str),
-    WithJsonSchema({"type": ["integer", "string"], "examples": ["10s", 240]}),
-]
-Span = Annotated[
-    Time,
-    PlainValidator(_parse_span),
-    PlainSerializer(str),
-    WithJsonSchema({"type": ["integer", "string"], "examples": ["2s", 48]}),
-]
-FilmTime = Annotated[
-    Time,
-    PlainValidator(_parse_film_time),
-    PlainSerializer(str),
-    WithJsonSchema({"type": ["number", "string"], "examples": [48, "2s", "50%", "end"]}),
-]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 
@@ -247,6 +177,16 @@ class Section(BaseModel):
             elif isinstance(value, Section):
                 yield from value.tracks(value_path)
 
+    def times(self, path: Loc = ()) -> Iterator[tuple[Loc, Time, bool]]:
+        """Yields every time below this section with its path, and whether it is the key of a keyframe."""
+        for value_path, value, _ in self._values(path):
+            if isinstance(value, Time):
+                yield value_path, value, False
+            elif isinstance(value, Track):
+                yield from (((*value_path, *inner), time, True) for inner, time in value.times())
+            elif isinstance(value, Section):
+                yield from value.times(value_path)
+
     def files(self, path: Loc = ()) -> Iterator[tuple[Loc, str, FileField]]:
         """Yields every file named below this section: its path in the scene, its name, and its kind."""
         for value_path, value, info in self._values(path):
@@ -257,11 +197,13 @@ class Section(BaseModel):
                 yield from value.files(value_path)
 
     def _values(self, path: Loc) -> Iterator[tuple[Loc, Any, FieldInfo]]:
-        """Yields the value of each key; of a list, each item."""
+        """Yields the value of each key; of a list or an open mapping, each item."""
         for name, info in type(self).model_fields.items():
             value_path, value = (*path, info.alias or name), getattr(self, name)
             if isinstance(value, tuple):
                 yield from (((*value_path, i), item, info) for i, item in enumerate(value))
+            elif isinstance(value, dict):
+                yield from (((*value_path, key), item, info) for key, item in value.items())
             else:
                 yield value_path, value, info
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -11,33 +12,30 @@ from typing import Any
 from pydantic import (
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from render.choices import IMAGE_CODECS, Codec
+from render.choices import IMAGE_CODECS, MAX_GIF_FPS, Codec
+from render.scene.beats import Beats
 from render.scene.camera import Camera
+from render.scene.clock import Clock, Curve, Time, Values
 from render.scene.dream import Dream
 from render.scene.field_errors import FieldError, Loc, collect
-from render.scene.fields import (
-    MAX_FPS,
-    MIN_FPS,
-    Duration,
-    Fps,
-    Fraction01,
-    Section,
-    Seed,
-    Side,
-    parse_each,
-    track_field,
-)
+from render.scene.fields import Fraction01, Section, Seed, Side, parse_each, track_field
+from render.scene.frame_params import frame_params
+from render.scene.loop import SETTLING_FRAMES, Loop, check_motion, check_tour, check_tracks
+from render.scene.names import check_tempo
 from render.scene.objectives import ModelInfo, NetworkSpec, ObjectiveSpec
 from render.scene.output import Output
-from render.scene.params import CameraParams, FrameParams, GradeParams
+from render.scene.params import FrameParams
+from render.scene.signals import SignalSpec, Tempo
 from render.scene.source import MAX_GRAIN, Follow, SourceSpec
+from render.scene.times import MAX_FPS, MIN_FPS, Duration, Fps
 from render.scene.tour import TURN_WORK, Turn
-from render.scene.tracks import Clock, Time, Track, Values
+from render.scene.view import Exposure, Hue, Mix, Saturation, View
 
 MAX_FRAMES = 1_000_000
 WITHOUT_TRACKS = frozenset({"size", "output"})
@@ -85,16 +83,36 @@ class SceneSpec(Section):
     """The network: its name, or `{name: googlenet, weights_file: my.pth}`."""
     camera: Camera = Camera()
     """Motion from frame to frame."""
+    bpm: Tempo | None = None
+    """The tempo, `128` or `auto`, so that times may be beats, `4b`, and bars, `bar 3`."""
+    signals: dict[str, SignalSpec] = Field(default_factory=dict)
+    """Numbers from 0 to 1 at every frame, by name, for expressions: `{bass: {audio: song.mp3, band: [20, 150]}}`."""
     objectives: tuple[ObjectiveSpec, ...] = Field(strict=False, json_schema_extra={"minItems": 1})
     """What the network maximises, each with a weight; at least one."""
     dream: Dream = Dream()
     """How each frame is dreamed."""
+    loop: Loop | None = None
+    """Makes the film repeat without a visible join: `{}`, or with its setting, `{blend: 2s}`."""
     follow: Follow | None = None
     """How the dream follows the motion in a clip; only with `source.video`."""
     grade: Grade = Grade()
     """Keeps the brightness and contrast of a long film constant."""
+    view: View = View()
+    """A camera that looks at the finished frame only; the state does not change with it."""
+    mix: Mix = track_field(1.0)
+    """How much of the dream lies over its source in the finished frame: 0 is the source, 1 the dream."""
+    saturation: Saturation = track_field(1.0)
+    """Of the finished frame's colours: 0 is grey, 1 leaves them."""
+    hue: Hue = track_field(0.0)
+    """Degrees by which the finished frame's colours turn."""
+    exposure: Exposure = track_field(0.0)
+    """Stops by which the finished frame is brighter: 1 doubles its light."""
     output: Output = Output()
     """The film's path and encoding."""
+    _beats: Beats | None = PrivateAttr(None)
+    """The beats that were found in the sound."""
+    _signals: Mapping[str, Curve] | None = PrivateAttr(None)
+    """The values of the signals over time, once they are measured."""
 
     @field_validator("network")
     @classmethod
@@ -117,6 +135,10 @@ class SceneSpec(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> SceneSpec:
+        if self.loop is not None:
+            check_motion(has_clip=self.source.video is not None, looks_at_point=self.camera.look_at is not None)
+        if self.bpm is None:
+            check_tempo(self)
         if self.is_timed:
             self.check_times()
         odd = self.size is not None and (self.size[0] % 2 or self.size[1] % 2)
@@ -130,15 +152,24 @@ class SceneSpec(Section):
         return self
 
     def check_times(self) -> None:
-        """Raises FieldError for too many frames, for a film or a single picture, and for a cut after the last frame."""
+        """Raises FieldError for too many frames, for a film or a single picture, and for a cut after the last frame.
+
+        Also for more frames a second than the codec has.
+        """
+        if self.codec == "gif" and self.fps > MAX_GIF_FPS:
+            raise FieldError(f"a .gif has at most {MAX_GIF_FPS} frames a second; fps: {MAX_GIF_FPS}", ("fps",))
         if self.length > MAX_FRAMES:
             raise FieldError(f"{self.length} frames; a film has at most {MAX_FRAMES}", ("duration",))
-        clock = Clock(self.fps, self.length)
+        clock = self.clock
+        if self.loop is not None:
+            self.loop.start(clock, cadence=self.dream.cadence)
         work = (self.length + CALL_FRAMES) * sum(track.work for _, track in self.tracks())
         for i, objective in self._tours:
             turn = sum(objective.tour_times(clock))
             if turn < 1:
                 raise FieldError("a turn, hold + fade, is shorter than a frame", ("objectives", i, "hold"))
+            if self.loop is not None:
+                check_tour(i, Fraction(turn), clock)
             work += TURN_WORK * math.ceil(self.length / turn)
         if work > MAX_WORK:
             message = f"{self.length} frames are too many for this number of keyframes and expressions"
@@ -156,13 +187,25 @@ class SceneSpec(Section):
     @property
     def length(self) -> int:
         """Number of frames, at least one."""
-        in_seconds = self.duration.unit == "s"
-        return max(1, round(self.duration.value * self.fps) if in_seconds else int(self.duration.value))
+        return max(1, round(self.duration.span(Clock(self.fps, 1, beats=self.beats))))
+
+    @property
+    def beats(self) -> Beats | None:
+        """The film's beats; None without a tempo, and before they are found in the sound."""
+        if self.bpm is None or self._beats is not None or self.bpm.is_found:
+            return self._beats
+        offset = Fraction(0) if self.bpm.offset is None else self.bpm.offset.span(Clock(self.fps, 1)) / self.fps
+        return Beats.steady(Fraction(self.bpm.value), offset=offset, per_bar=self.bpm.per_bar)
+
+    @property
+    def clock(self) -> Clock:
+        """What converts times of the film to frames, with its beats and signals."""
+        return Clock(self.fps, self.length, beats=self.beats, signals=self._signals or {}, loops=self.loop is not None)
 
     @property
     def is_still(self) -> bool:
         """Whether the film is one picture that no clip begins."""
-        return self.source.video is None and self.length == 1
+        return self.source.video is None and not self.duration.needs_beats and self.length == 1
 
     @property
     def codec(self) -> Codec:
@@ -173,27 +216,52 @@ class SceneSpec(Section):
     def start(self) -> int:
         """Number of the film's frames that the clip has before the film's first frame."""
         start = self.source.start or Time(Fraction(0), "")
-        return round(start.value * self.fps) if start.unit == "s" else int(start.value)
+        return round(start.span(Clock(self.fps, 1, beats=self.beats)))
 
     @property
     def cuts(self) -> tuple[int, ...]:
         """The frames of the cuts that the scene lists."""
         times = () if self.follow is None or isinstance(self.follow.cuts, str) else self.follow.cuts
-        return tuple(round(time.frames(Clock(self.fps, self.length))) for time in times)
+        return tuple(round(time.frames(self.clock)) for time in times)
 
     @property
     def is_timed(self) -> bool:
-        """Whether rate and length are known before a clip is read: without a clip, or when the scene sets both."""
-        return self.source.video is None or {"fps", "duration"} <= self.model_fields_set
+        """Whether rate, length, beats and signals are known: before files are read, or afterwards."""
+        has_rate = self.source.video is None or {"fps", "duration"} <= self.model_fields_set
+        has_beats = self.bpm is None or self.beats is not None
+        return has_rate and has_beats and (not self.signals or self._signals is not None)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether beats or signals were measured in files."""
+        return self._beats is not None or self._signals is not None
+
+    @property
+    def blend_start(self) -> int:
+        """The dreamed frame from which a loop turns into its beginning; the length of a film that does not repeat."""
+        return self.length if self.loop is None else self.loop.start(self.clock, cadence=self.dream.cadence)
+
+    @property
+    def lead_in(self) -> range:
+        """The frames as which a loop is dreamed up to its first one, which is the last of them; none of others."""
+        if self.loop is None:
+            return range(0)
+        first = max(0, self.blend_start - SETTLING_FRAMES) // self.dream.cadence * self.dream.cadence
+        return range(first, self.length + 1)
 
     @cached_property
     def timeline(self) -> dict[Loc, Values]:
         """Every track's value at every frame, with the pan and pivot that `camera.look_at` sets.
 
+        Of a loop, there is also the value at the frame after its last one.
+
         Raises FieldErrors with the paths to the wrong tracks.
         """
-        clock = Clock(self.fps, self.length)
-        values = collect(self.tracks(), lambda track: track.values(clock))
+        clock = self.clock
+        frames = range(self.length + (0 if self.loop is None else 1))
+        values = collect(self.tracks(), lambda track: track.values(clock, frames))
+        if self.loop is not None:
+            check_tracks(self.tracks(), clock)
         return values if self.camera.look_at is None else values | self.camera.look_at.values(clock)
 
     @property
@@ -204,43 +272,20 @@ class SceneSpec(Section):
     @cached_property
     def tours(self) -> dict[int, tuple[Turn, ...]]:
         """The turns of each tour in the film, by the number of its objective."""
-        clock = Clock(self.fps, self.length)
-        return {i: tuple(objective.turns(clock, self.seed)) for i, objective in self._tours}
+        clock = self.clock
+        is_loop = self.loop is not None
+        return {i: tuple(objective.turns(clock, self.seed, repeats=is_loop)) for i, objective in self._tours}
 
     def params(self, index: int, *, is_shot_start: bool = False) -> FrameParams:
         """Returns every track's value at a frame; the first of a shot has the octaves and steps of the film's first."""
-
-        def number(*path: str | int) -> float:
-            return float(self.timeline[path][index])
-
-        def pair(*path: str) -> tuple[float, float]:
-            return number(*path, 0), number(*path, 1)
-
-        def weights(objective: int, spec: ObjectiveSpec) -> tuple[float, ...]:
-            path = ("objectives", objective, "weight")
-            if objective in self.tours:
-                return tuple(number(*path) * turn.share_at(index) for turn in self.tours[objective])
-            if isinstance(spec.weight, Track):
-                return (number(*path),) * len(spec.weights)
-            return tuple(number(*path, i) for i in range(len(spec.weights)))
-
         is_first = is_shot_start or index == 0
         octaves, steps = self.dream.first_frame_octaves if is_first else (self.dream.octaves, self.dream.steps)
-        return FrameParams(
-            index=index,
-            camera=CameraParams(
-                zoom=number("camera", "zoom"),
-                rotate=number("camera", "rotate"),
-                pan=pair("camera", "pan"),
-                shear=pair("camera", "shear"),
-                pivot=pair("camera", "pivot"),
-            ),
-            weights=tuple(weights(i, spec) for i, spec in enumerate(self.objectives)),
+        return frame_params(
+            self.timeline,
+            index,
+            objectives=self.objectives,
+            tours=self.tours,
             steps=steps if len(steps) > 1 else steps * octaves,
-            step_size=number("dream", "step_size"),
-            jitter=round(number("dream", "transforms", "jitter")),
-            persistence=0.0 if self.follow is None else number("follow", "persistence"),
-            grade=GradeParams(*(number("grade", name) for name in GradeParams._fields)),
         )
 
     def with_clip_timing(self, *, fps: Fraction, duration: Fraction) -> SceneSpec:
@@ -254,6 +299,18 @@ class SceneSpec(Section):
         grade = {"strength": 0.0, "cast": 1.0} | self.grade.model_dump(exclude_unset=True)
         changes["grade"] = Grade.model_validate(grade)
         return self.replaced(**changes)
+
+    def with_beats(self, beats: Beats) -> SceneSpec:
+        """Returns the spec with the beats that were found in its sound."""
+        spec = self.replaced(bpm=self.bpm)
+        spec._beats = beats
+        return spec
+
+    def with_signals(self, signals: Mapping[str, Curve]) -> SceneSpec:
+        """Returns the spec with the values of its signals over time."""
+        spec = self.replaced(signals=self.signals)
+        spec._signals = signals
+        return spec
 
     def with_grade_targets(self, **targets: float) -> SceneSpec:
         """Returns the spec with a picture's mean, contrast and cast as targets of the grading where it sets none."""

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import ConfigDict, Field, PlainValidator, PrivateAttr, WithJsonSchema, model_validator
 
+from render.scene.clock import Clock, Time
 from render.scene.field_errors import FieldError, Loc, collect
-from render.scene.fields import (
-    FileField,
-    ImagePath,
-    Named,
-    OneOrMany,
-    Section,
-    Seed,
-    Span,
-    UnitFloat,
-    Weight,
-    track_field,
-)
+from render.scene.fields import FileField, ImagePath, Named, OneOrMany, Section, Seed, UnitFloat, Weight, track_field
+from render.scene.times import Span
 from render.scene.tour import MIN_THINGS, Thing, Turn, shuffled, turns
-from render.scene.tracks import Clock, Time, Track
+from render.scene.tracks import Track
 from render.text import did_you_mean, quote
 
 
@@ -266,13 +257,19 @@ class ObjectiveSpec(Section):
 
     def tour_times(self, clock: Clock) -> tuple[Fraction, Fraction]:
         """Returns how long a thing of a tour has the whole weight, and how long a cross-fade is, in frames, exact."""
-        return (self.hold or DEFAULT_HOLD).frames(clock), (self.fade or DEFAULT_FADE).frames(clock)
+        return (self.hold or DEFAULT_HOLD).span(clock), (self.fade or DEFAULT_FADE).span(clock)
 
-    def turns(self, clock: Clock, seed: int) -> Iterator[Turn]:
-        """Yields the turns of a tour that come within the film; `seed` is that of the scene."""
-        hold, fade = self.tour_times(clock)
+    def turns(self, clock: Clock, seed: int, *, repeats: bool = False) -> Iterator[Turn]:
+        """Yields the turns of a tour that come within the film; `seed` is that of the scene.
+
+        In a film that `repeats`, whose length is a whole number of turns, the first one follows the last one.
+        """
+        hold, fade = self.hold or DEFAULT_HOLD, self.fade or DEFAULT_FADE
         seed = seed if self.seed is None else self.seed
         things = shuffled(self._things, seed) if self._is_random else cycle(self._things)
+        if repeats:
+            things = cycle(islice(things, round(clock.length / sum(self.tour_times(clock)))))
+            clock = replace(clock, length=clock.length + 1)  # the frame after the last one is that of the first turn
         return turns(things, clock, hold=hold, fade=fade)
 
     def at(self, turn: Turn) -> ObjectiveSpec:

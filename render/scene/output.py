@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from render.choices import CONTAINERS, DEFAULT_CRF, IMAGE_CODECS, MAX_TRACK, Codec
+from render.choices import (
+    CONTAINERS,
+    DEFAULT_CRF,
+    DEFAULT_QUALITY,
+    IMAGE_CODECS,
+    LOOPING_CODECS,
+    MAX_CRF,
+    MAX_TRACK,
+    Codec,
+)
 from render.scene.field_errors import FieldError
 from render.scene.fields import MAX_PATH_LENGTH, FileField, Section
 from render.text import quote
@@ -16,7 +25,7 @@ from render.text import quote
 MAX_SEGMENT = 1_000_000
 """Frames."""
 AUDIO_WORDS = ("source", "none")
-CODEC_KEYS = frozenset({"path", "codec", "crf", "audio", "audio_track"})
+CODEC_KEYS = frozenset({"path", "codec", "crf", "quality", "audio", "audio_track"})
 """Keys that say the codec, or need that of a film."""
 _NUMBERING = re.compile(r"%0?[0-9]?d")
 _ANY_NUMBERING = re.compile(r"%[0-9]*d")
@@ -26,12 +35,16 @@ class Output(Section):
     """The file that the film is written to, and its encoding."""
 
     path: str | None = None
-    """The film's path, relative to the current folder. It ends in .mp4 or .mov, or for pictures in .png or .jpg, with
-    a number when there are several, `frames/%05d.png`; default: the scene's name and .mp4, or .png for a still."""
+    """The film's path, relative to the current folder. It ends in .mp4, .mov, .mkv or .webm; in .gif or .webp
+    for an animated picture, which repeats and has no sound; or for pictures in .png or .jpg, with a number when there
+    are several, `frames/%05d.png`; default: the scene's name and .mp4, or .png for a still."""
     codec: Codec | None = None
-    """Codec of the frames; default: by the path's ending, h264 for .mp4 and .mov."""
-    crf: int | None = Field(default=None, ge=1, le=51)
-    """Constant rate factor: lower is better and larger; default: 18 for h264, 20 for h265. Other codecs have none."""
+    """Codec of the frames; default: by the path's ending, h264 for .mp4, .mov and .mkv, vp9 for .webm."""
+    crf: int | None = Field(default=None, ge=1, le=max(MAX_CRF.values()))
+    """Constant rate factor: lower is better and larger; up to 51, for vp9 to 63. Default: 18 for h264, 20 for h265, 24
+    for vp9. Other codecs have none."""
+    quality: int | None = Field(default=None, ge=1, le=100)
+    """Quality of a .webp, from 1 to 100: higher is better and larger; default: 85. Other codecs have none."""
     bit_depth: Literal[8, 16] | None = None
     """Bits per channel of a PNG; default: 8."""
     audio: Annotated[str, FileField("sound", AUDIO_WORDS)] = Field(default="source", min_length=1)
@@ -66,10 +79,18 @@ class Output(Section):
             raise FieldError(message, ("codec",))
         codec = self.chosen_codec
         if self.crf is not None and codec not in DEFAULT_CRF:
-            raise FieldError(f"{codec} has no crf; remove it", ("crf",), at_key=True)
+            other = "; quality is its setting" if codec in DEFAULT_QUALITY else ""
+            raise FieldError(f"{codec} has no crf; remove it{other}", ("crf",), at_key=True)
+        if self.crf is not None and self.crf > MAX_CRF[codec]:
+            raise FieldError(f"the crf of {codec} is at most {MAX_CRF[codec]}, not {self.crf}", ("crf",))
+        if self.quality is not None and codec not in DEFAULT_QUALITY:
+            other = "; crf is its setting" if codec in DEFAULT_CRF else ""
+            raise FieldError(f"{codec} has no quality; remove it{other}", ("quality",), at_key=True)
+        if self.audio not in AUDIO_WORDS and codec in LOOPING_CODECS:
+            raise FieldError(f"a .{codec} has no sound; remove output.audio", ("audio",))
         if self.audio not in AUDIO_WORDS and codec in IMAGE_CODECS:
             raise FieldError("pictures have no sound", ("audio",))
-        if self.audio_track is not None and (self.audio == "none" or codec in IMAGE_CODECS):
+        if self.audio_track is not None and (self.audio == "none" or codec in (*IMAGE_CODECS, *LOOPING_CODECS)):
             raise FieldError("there is no sound; remove audio_track", ("audio_track",), at_key=True)
         return self
 
@@ -95,11 +116,13 @@ class Output(Section):
         """
         codec = self.chosen_codec
         numbering = "" if frames == 1 else "/%05d"
-        suffix = {"prores": ".mov", "png": f"{numbering}.png", "jpg": f"{numbering}.jpg"}.get(codec, ".mp4")
+        suffix = next(suffix for suffix, codecs in CONTAINERS.items() if codec in codecs)
+        suffix = f"{numbering}{suffix}" if codec in IMAGE_CODECS else suffix
         return FilmOutput(
             path=self.path or stem.replace("%", "_") + suffix,
             codec=codec,
             crf=self.crf if self.crf is not None else DEFAULT_CRF.get(codec),
+            quality=self.quality if self.quality is not None else DEFAULT_QUALITY.get(codec),
             bit_depth=self.bit_depth or (8 if codec == "png" else None),
             audio=self.audio,
             audio_track=self.audio_track,

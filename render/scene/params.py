@@ -25,6 +25,19 @@ class GradeParams(NamedTuple):
     cast: float
 
 
+class FinishParams(NamedTuple):
+    """What is done to the finished frame only: its camera, the amount of the dream over its source, and colours.
+
+    `exposure` is in stops, `hue` in degrees, `saturation` a factor.
+    """
+
+    view: CameraParams
+    mix: float
+    saturation: float
+    hue: float
+    exposure: float
+
+
 @dataclass(frozen=True)
 class FrameParams:
     """Everything that may change over the film, at one frame, as plain numbers.
@@ -41,3 +54,4 @@ class FrameParams:
     jitter: int
     persistence: float
     grade: GradeParams
+    finish: FinishParams

@@ -9,7 +9,8 @@ from typing import Any
 
 from render.scene.defaults import BY_SIZE, COARSEST_SIDE, GROUPS, RULES, WORDS
 from render.scene.easings import EASINGS
-from render.scene.expressions import CONSTANTS, FUNCTIONS, MAX_EXPONENT, MAX_LENGTH
+from render.scene.expressions import CONSTANTS, MAX_EXPONENT, MAX_LENGTH
+from render.scene.functions import FUNCTIONS
 from render.scene.renames import ANY, KEYS, VALUES
 from render.scene.schema import scene_schema
 
@@ -60,13 +61,14 @@ A track is one of
 
 - a constant: `1.02`
 - keyframes: `{0s: 1, 2s: {value: 1.03, ease: smooth}, end: 1}`
-- an expression, as text: `"1 + 0.02 * sin(t)"`
+- an expression, as text: `"1 + 0.02 * sin(t)"`, `"1 + 0.1 * hit"`
 
 Every track is evaluated at every frame before the first one is rendered. A value that is out of range or not finite is
 an error that names the frame.
 
 **Keyframes** map times to values. A time is a frame number (`48`), seconds (`2s`), a percentage of the time of the last
-frame (`50%`), or `end`, the last frame. Before the first and after the last keyframe the value is constant. Of several
+frame (`50%`), `end`, the last frame, or, with a tempo (`bpm`), a beat (`4b`) or a bar (`bar 3`), both counted from 0.
+Before the first and after the last keyframe the value is constant. Of several
 keyframes at the same time the last one counts, and the value jumps. A value is a number, or `{value: V, ease: E}`,
 where the easing shapes the interpolation that ends at this keyframe. `camera.zoom` is interpolated by ratio, every
 other track linearly.
@@ -76,12 +78,19 @@ other track linearly.
 $easings:
 for example `in_out_sine`. `back` and `elastic` exceed the two values between which they interpolate.
 
-**Expressions** are arithmetic with `+ - * / // % **` and parentheses, and are not executed as Python. Names are `t`
-(seconds), `frame`, `fps` and `duration` (seconds), and the constants $constants. An expression has at most $length
-characters, and exponents are from -$exponent to $exponent. The functions are
+**Expressions** are arithmetic with `+ - * / // % **` and parentheses, comparisons, which are 1 or 0, and
+`a if c else b`; they are not executed as Python. Names are `t` (seconds), `frame`, `fps` and `duration` (seconds), the
+constants $constants, the scene's [signals](signals.md), and with a tempo `beat` and `bar`, which count from 0, between
+beats with a fraction, and `bpm`. `16b` is the time of beat 16 in seconds. An expression has at most $length characters,
+and exponents are from -$exponent to $exponent. The functions are
 $functions.
 Angles are in radians, `log` is the natural logarithm, `lerp` is a + (b - a)u, and `smoothstep` rises from 0 at `low` to
 1 at `high`.
+
+$periodic take a period, in seconds or in beats (`sine(4b)`), and have values from 0 to 1. At the
+beginning of a period `sine` is 0.5 and rises, `triangle` and `saw` are 0, and `square` and `pulse` are 1, for half of
+the period and for the part `width` of it (a tenth, unless it is set). `noise` is smooth and random, the same for
+the same `seed` (0, unless it is set); in a [loop](loops.md) its period is adjusted so that it fits.
 
 **Per second.** The motion of the camera is per frame. With the unit `/s` it is per second: `"1.8/s"`,
 `"12 * sin(t) /s"`, or keyframes that all have the unit. A track per second is integrated over the interval from the
@@ -142,7 +151,7 @@ def _sections() -> Iterator[str]:
         for key, part in section["properties"].items():
             name = f"{path}.{key}" if path else key
             rows.append(_row(name, part, definitions, is_required=key in required))
-            inner += [(f"{name}[]" if is_list else name, below) for below, is_list in _inner(part, definitions)]
+            inner += [(f"{name}{item}", below) for below, item in _inner(part, definitions)]
         pending = inner + pending
         heading = f"## `{path}`" if path else "## Top level"
         table = "\n".join(["| key | value | default | description |", "| --- | --- | --- | --- |", *rows])
@@ -181,16 +190,18 @@ def _resolved(part: Any, definitions: Any) -> Any:
     return definitions[part["$ref"].rsplit("/")[-1]] if "$ref" in part else part
 
 
-def _inner(part: Any, definitions: Any) -> list[tuple[Any, bool]]:
-    """Returns the section that a key holds, and whether the key holds a list of them; nothing for a plain value."""
+def _inner(part: Any, definitions: Any) -> list[tuple[Any, str]]:
+    """Returns the section that a key holds, and what stands for an item of a list or of an open mapping of them."""
     whole = _resolved(part, definitions)
     if whole.get("type") == "array" and "items" in whole:
-        return [(section, True) for section, _ in _inner(whole["items"], definitions)]
+        return [(section, "[]") for section, _ in _inner(whole["items"], definitions)]
+    if isinstance(whole.get("additionalProperties"), dict):
+        return [(section, ".NAME") for section, _ in _inner(whole["additionalProperties"], definitions)]
     if "properties" in whole:
-        return [(whole, False)] if whole["properties"] else []
+        return [(whole, "")] if whole["properties"] else []
     options = whole.get("anyOf", []) if not _is_track(part) else []
     sections = [each for option in options for each in _inner(option, definitions)]
-    return [({"description": whole.get("description", ""), **section}, is_list) for section, is_list in sections]
+    return [({"description": whole.get("description", ""), **section}, item) for section, item in sections]
 
 
 def _is_track(part: Any) -> bool:
@@ -223,7 +234,7 @@ def _value(part: Any, definitions: Any) -> str:
         items = whole.get("prefixItems")
         inner = _value(items[0] if items else whole["items"], definitions)
         return f"list of {len(items)}: {inner}" if items else f"list: {inner}"
-    if "properties" in whole:
+    if "properties" in whole or "additionalProperties" in whole:
         return "mapping"
     kinds = whole["type"] if isinstance(whole["type"], list) else [whole["type"]]
     return " or ".join("text" if kind == "string" else kind for kind in kinds) + _range(whole)
@@ -277,6 +288,7 @@ def _tracks() -> str:
         easings=", ".join(f"`{name.removeprefix('in_out_')}`" for name in EASINGS if name.startswith("in_out_")),
         constants=" and ".join(f"`{name}`" for name in CONSTANTS),
         functions=", ".join(f"`{name}({', '.join(f.parameters)})`" for name, f in FUNCTIONS.items()),
+        periodic=", ".join(f"`{name}`" for name, f in FUNCTIONS.items() if f.is_periodic),
         length=MAX_LENGTH,
         exponent=f"{MAX_EXPONENT:g}",
     )

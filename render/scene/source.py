@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from render.choices import MAX_TRACK, Fit, FlowMethod, FollowMode
+from render.scene.clock import Time
 from render.scene.field_errors import FieldError
-from render.scene.fields import ClipPath, FilmTime, Fraction01, ImagePath, OneOf, Section, Span, WordOr, track_field
-from render.scene.tracks import Time
+from render.scene.fields import ClipPath, Fraction01, ImagePath, OneOf, Section, WordOr, track_field
+from render.scene.times import FilmTime, Span
 
 MAX_GRAIN = 1024
 CUT_WORDS = ("auto", "none")

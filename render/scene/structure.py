@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
@@ -11,15 +11,22 @@ from render.scene.field_errors import Loc
 from render.scene.fields import FileField, section_fields
 from render.scene.model import SceneSpec
 
+ANY_NAME = "NAME"
+"""Stands for the names that a scene chooses, of signals, in the path of a key."""
+
 
 def sections_at(path: Loc) -> list[type[BaseModel]]:
     """Returns the sections that may be at `path`."""
     sections: list[type[BaseModel]] = [SceneSpec]
+    is_open = False  # whether the next step is a name that the scene chooses
     for step in path:
-        if isinstance(step, str):
-            fields = [section_fields(section).get(step) for section in sections]
-            sections = [inner for field in fields if field is not None for inner in sections_of(field.annotation)]
-    return sections
+        if is_open:
+            is_open = False
+        elif isinstance(step, str):
+            fields = [field for section in sections if (field := section_fields(section).get(step)) is not None]
+            sections = [inner for field in fields for inner in sections_of(field.annotation)]
+            is_open = any(_is_open(field.annotation) for field in fields)
+    return [] if is_open else sections
 
 
 def keys_at(path: Loc) -> list[str]:
@@ -38,8 +45,14 @@ def key_paths(section: type[BaseModel] = SceneSpec, path: Loc = ()) -> Iterator[
     """Yields the path of every key below a section, without list indices."""
     for key, field in section_fields(section).items():
         yield (*path, key)
+        below = (*path, key, ANY_NAME) if _is_open(field.annotation) else (*path, key)
         for inner in sections_of(field.annotation):
-            yield from key_paths(inner, (*path, key))
+            yield from key_paths(inner, below)
+
+
+def _is_open(annotation: Any) -> bool:
+    """Whether an annotation is a mapping whose keys the scene chooses: `dict[str, SignalSpec]`."""
+    return get_origin(annotation) is dict
 
 
 def sections_of(annotation: Any) -> Iterator[type[BaseModel]]:

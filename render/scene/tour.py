@@ -10,7 +10,8 @@ from itertools import count
 
 import numpy as np
 
-from render.scene.tracks import Clock, Keyframe, Time, Track, ValueRange, Values
+from render.scene.clock import Clock, Time, Unit, Values
+from render.scene.tracks import Keyframe, Track, ValueRange
 
 Thing = str | int
 """A class by its name, or a channel by its number."""
@@ -58,14 +59,28 @@ def shuffled(things: Sequence[Thing], seed: int) -> Iterator[Thing]:
         last = order[-1]
 
 
-def turns(things: Iterable[Thing], clock: Clock, *, hold: Fraction, fade: Fraction) -> Iterator[Turn]:
-    """Yields the turns that come within the film; `hold` and `fade` are in frames.
+def _after(durations: Sequence[tuple[Time, int]], clock: Clock) -> Fraction:
+    """Returns the frame after some durations, each so many times; those of one unit are added before."""
+    totals: dict[Unit, Fraction] = {}
+    for time, times in durations:
+        totals[time.unit] = totals.get(time.unit, Fraction(0)) + time.value * times
+    return sum((Time(value, unit).frames(clock) for unit, value in totals.items()), Fraction(0))
+
+
+def turns(things: Iterable[Thing], clock: Clock, *, hold: Time, fade: Time) -> Iterator[Turn]:
+    """Yields the turns that come within the film.
 
     Turn i, from 0, has the whole weight from i * (hold + fade) on, for `hold`; it fades out as the next one fades in.
+    Turns in beats change on the beats.
     """
+
+    def after(holds: int, fades: int) -> Fraction:
+        return _after([(hold, holds), (fade, fades)], clock)
+
     for number, thing in enumerate(things):
-        start = number * (hold + fade)
-        times = max(start - fade, Fraction(0)), start, start + hold, start + hold + fade
+        begin = after(number, number - 1), after(number, number)
+        first, full = (max(time, Fraction(0)) for time in begin) if number else (Fraction(0), Fraction(0))
+        times = first, full, after(number + 1, number), after(number + 1, number + 1)
         if math.ceil(times[0]) >= clock.length:
             return
         frames = range(math.floor(times[0]), min(math.ceil(times[-1]), clock.length))

@@ -7,75 +7,28 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from render.scene import expressions
+from render.scene.clock import (
+    MAX_NUMBER_LENGTH,
+    NUMBER_PATTERN,
+    TIME_PATTERN,
+    Clock,
+    Curve,
+    Time,
+    Values,
+    names_at,
+    parse_time,
+)
 from render.scene.easings import EASINGS
 from render.scene.expressions import Expression
 from render.scene.field_errors import FieldError, Loc, collect
 from render.text import did_you_mean, quote
-
-Values = NDArray[np.float64]
-Curve = Callable[[Values], Values]
-"""From frame numbers, also between whole ones, to values."""
-
-_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_MAX_NUMBER_LENGTH = 40
-_TIME = re.compile(rf"({_NUMBER})\s*(s|%|)")
-MAX_TIME = 1e7
-"""Seconds, frames or per cent; a bound for the arithmetic, far above that of a film's length."""
-
-
-@dataclass(frozen=True)
-class Clock:
-    """The exact frame rate and the number of frames, which convert times to frames and back."""
-
-    fps: Fraction
-    length: int
-
-    def seconds(self, frames: Values) -> Values:
-        """Returns the times of frames in seconds, each the nearest float."""
-        return frames * self.fps.denominator / self.fps.numerator
-
-
-@dataclass(frozen=True)
-class Time:
-    """A point in the film: a frame number (unit ""), seconds ("s"), or per cent of the time of the last frame ("%")."""
-
-    value: Fraction
-    unit: Literal["", "s", "%"]
-
-    def __str__(self) -> str:
-        return f"{float(self.value):.15g}{self.unit}"
-
-    def frames(self, clock: Clock) -> Fraction:
-        """Returns the exact number of frames before the time."""
-        match self.unit:
-            case "s":
-                return self.value * clock.fps
-            case "%":
-                return self.value / 100 * (clock.length - 1)
-            case _:
-                return self.value
-
-
-def parse_time(text: str) -> Time:
-    """Parses `48`, `2s`, `50%` or `end`. Raises FieldError."""
-    if text == "end":
-        return Time(Fraction(100), "%")
-    match = _TIME.fullmatch(text) if len(text) <= _MAX_NUMBER_LENGTH else None
-    if match is None:
-        raise FieldError(f"{quote(text)} is not a time: a frame number, 2s, 50% or end")
-    value = float(match[1])
-    if not (0 <= value <= MAX_TIME):
-        raise FieldError(f"the time {quote(text)} must be from 0 to {MAX_TIME:.0f}")
-    return Time(Fraction(match[1]) if value else Fraction(0), match[2])  # type: ignore[arg-type]  # the pattern allows only these units
 
 
 @dataclass(frozen=True)
@@ -136,7 +89,7 @@ class Track:
         if isinstance(shape, float):
             return np.broadcast_to(shape, (len(span),))
         with np.errstate(all="ignore"):
-            at = self._expressed(shape, clock) if isinstance(shape, Expression) else self._keyed(shape, clock)
+            at = self.curve(clock)
             values = np.empty(len(span))
             for first in range(0, len(span), CHUNK_FRAMES):
                 chunk = span[first : first + CHUNK_FRAMES]
@@ -164,13 +117,21 @@ class Track:
             values = self._checked(self._inverse(np.asarray(total / float(clock.fps))), frames, clock)
         return values
 
-    def _expressed(self, expression: Expression, clock: Clock) -> Curve:
-        duration = clock.seconds(np.asarray(float(clock.length)))
-        fixed = {"fps": np.asarray(float(clock.fps)), "duration": duration}
+    def curve(self, clock: Clock) -> Curve:
+        """Returns the values at any frame, also between whole ones; they are not checked."""
+        shape = self.shape
+        if isinstance(shape, float):
+            return lambda frames: np.full_like(frames, shape)
+        return self._expressed(shape, clock) if isinstance(shape, Expression) else self._keyed(shape, clock)
 
+    def times(self) -> Iterator[tuple[Loc, Time]]:
+        """Yields the time of each keyframe with its path."""
+        if isinstance(self.shape, tuple):
+            yield from (((name,), key.time) for name, key in zip(self.raw, self.shape, strict=True))
+
+    def _expressed(self, expression: Expression, clock: Clock) -> Curve:
         def at(frames: Values) -> Values:
-            frames = np.maximum(frames, 0.0)
-            return expression({"t": clock.seconds(frames), "frame": frames, **fixed})
+            return expression(names_at(np.maximum(frames, 0.0), clock, expression.names))
 
         return at
 
@@ -228,7 +189,7 @@ def track_schema(motion: bool) -> dict[str, Any]:
     }
     keys = {
         "type": "object",
-        "patternProperties": {rf"^({_TIME.pattern}|end)$": {"anyOf": [value, eased]}},
+        "patternProperties": {rf"^({TIME_PATTERN}|end)$": {"anyOf": [value, eased]}},
         "additionalProperties": False,
         "minProperties": 1,
     }
@@ -291,7 +252,7 @@ def _key_value(value: Any, bounds: ValueRange, path: Loc) -> tuple[float, bool]:
     """Returns a keyframe's number, and whether it is per second."""
     if isinstance(value, str):
         text, per_second = _split_unit(value, bounds, path)
-        if len(text) <= _MAX_NUMBER_LENGTH and re.fullmatch(_NUMBER, text.strip()) and per_second:
+        if len(text) <= MAX_NUMBER_LENGTH and re.fullmatch(NUMBER_PATTERN, text.strip()) and per_second:
             return _number(float(text), bounds, path), True
         hint = ' or a number per second, "1.8/s"' if bounds.motion else ""
         raise FieldError(f"{quote(value)} is not a number{hint}", path)

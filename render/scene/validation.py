@@ -13,6 +13,7 @@ from render.errors import SceneError
 from render.scene.document import Document
 from render.scene.field_errors import MAX_PROBLEMS, FieldError, FieldErrors, Loc
 from render.scene.model import SceneSpec
+from render.scene.names import check_names
 from render.scene.objectives import ModelInfo
 from render.scene.problems import field_problems
 from render.scene.renames import KeyRename, find_renames, upgraded_tree
@@ -74,12 +75,17 @@ def _with_current_keys(document: Document) -> tuple[Document, list[Problem]]:
 
 
 def _problems_of_valid_fields(document: Document, scene: SceneSpec, *, has_source: bool) -> list[Problem]:
-    """Returns the problems of a scene whose fields are valid: nothing to follow, tracks with values out of range."""
+    """Returns the problems of a scene whose fields are valid: nothing to follow, unknown names, tracks with values
+    out of range."""
     problems = []
     if scene.follow is not None and scene.source.video is None and has_source:
         message = "'follow' needs a clip, source.video; follow: null removes it"
         problems.append(document.problem(message, ("follow",), at_key=True))
-    if scene.is_timed:
+    try:
+        check_names(scene, scene.signals, written=document.root.find(("signals",)).plain())
+    except FieldErrors as errors:
+        problems += [document.field_problem(error) for error in errors.errors]
+    if scene.is_timed and not problems:
         try:
             _ = scene.timeline
         except FieldErrors as errors:
@@ -94,8 +100,9 @@ def _restore_objectives(plain: Any, catalogue: Mapping[str, ModelInfo]) -> None:
     objectives = plain.get("objectives")
     if isinstance(objectives, list) and objectives and all(_has_subject(each) for each in objectives):
         return
-    network = plain.get("network", SceneSpec.model_fields["network"].default)
-    name = network.get("name") if isinstance(network, dict) else network
+    default = SceneSpec.model_fields["network"].default
+    network = plain.get("network", default)
+    name = network.get("name", default) if isinstance(network, dict) else network
     layers = catalogue[name].layers if isinstance(name, str) and name in catalogue else ["any"]
     plain["objectives"] = [{"layer": next(iter(layers))}]
 

@@ -126,7 +126,9 @@ def _rises(block: Block, starts: NDArray[np.int64], *, hop: int, band: Band | No
     is_low = energy < (before + _RISEN * (highest - before))[:, None]
     is_low &= np.arange(steps) <= peak[:, None]
     begins = np.where(is_low.any(1), steps - is_low[:, ::-1].argmax(1), peak)
-    seconds = (begins * _STEP - _SEGMENT // 2) / RATE
+    # The filter spreads energy to the step before. The end of the step: no onset is before its sound, so that the frame
+    # that displays it is never the one before.
+    seconds = ((begins + 2) * _STEP - _SEGMENT // 2) / RATE
     has_risen = highest > 2 * before
     seconds = np.where(has_risen, seconds, 0)
     return np.where(~has_risen & (after < 0.3 * before), np.nan, seconds).astype(np.float32)

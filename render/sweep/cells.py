@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from render.errors import SceneError, UsageError
 from render.pipeline.load import load, load_text
 from render.pipeline.scene import Scene
+from render.scene.clock import Time, parse_time
 from render.scene.document import Override
 from render.scene.field_errors import MAX_PROBLEMS, FieldError
-from render.scene.tracks import Clock, Time, parse_time
 from render.scene.yaml_tree import parse_yaml
 from render.sweep.model import MAX_CELLS, OPTION, SweepOptions
 from render.sweep.variations import Value, Variation, parse_variations
@@ -243,7 +243,7 @@ def _parse_frame(text: str) -> Time:
 
 def _frame(scene: Scene, time: Time, name: str) -> int:
     """The frame of a time in a scene. Raises UsageError when its film ends before."""
-    frame = math.floor(time.frames(Clock(scene.fps, scene.length)))
+    frame = math.floor(time.frames(scene.spec.clock))
     if frame >= scene.length:
         last = scene.length - 1
         raise UsageError(f"--frame {quote(time)} is after the last frame, {last}, of the film with {name}")

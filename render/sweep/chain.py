@@ -27,7 +27,10 @@ BY_FRAME: Mapping[str, tuple[str, ...]] = {
     "follow": ("persistence", "cuts"),
 }
 """Keys of sections that are compared by their values at each frame."""
-NOT_OF_FRAMES = ("output", "duration", "objectives", "grade")
+NOT_OF_FRAMES = (
+    *("output", "duration", "objectives", "grade", "bpm", "signals"),
+    *("view", "mix", "saturation", "hue", "exposure"),
+)
 """Sections and keys that no frame depends on, or that are compared at each frame as a whole."""
 
 
@@ -50,16 +53,17 @@ class Chain:
 def chain_of(plan: Plan, frame: int) -> Chain:
     """Returns the chain of a plan's film up to what the picture at `frame` depends on. Raises StorageError."""
     scene = plan.scene
-    dreamed = dreamed_frames(plan.shots, scene.length, cadence=scene.spec.dream.cadence)
+    repeats = scene.spec.loop is not None
+    dreamed = dreamed_frames(plan.shots, scene.length, cadence=scene.spec.dream.cadence, repeats=repeats)
     last = min(index for index in dreamed if index >= frame)
-    link = _digest(_of_all_frames(plan))
     parts = [_digest(part) for part in _parts(scene, plan.sources.checksums())]
+    link = _digest([_of_all_frames(plan), list(_of_lead_in(scene, parts))])
     links = []
     for index in range(last + 1):
         is_start, is_dreamed = index in plan.shots, index in dreamed
-        link = _digest(
-            [link, _of_frame(scene, index, parts, is_start=is_start) if is_dreamed else _camera(scene, index)]
-        )
+        made_of = _of_frame(scene, index, parts, is_start=is_start) if is_dreamed else _camera(scene, index)
+        finish = scene.spec.mix.mode, scene.spec.view.border, scene.params(index).finish
+        link = _digest([link, made_of, finish])
         links.append(link)
     return Chain(tuple(links), tuple(index in dreamed for index in range(last + 1)))
 
@@ -80,6 +84,13 @@ def _of_all_frames(plan: Plan) -> dict[str, Any]:
     files = plan.sources.checksums()
     of_frames = {key: files[key] for key in files if key.split(".")[0] not in NOT_OF_FRAMES}
     return {"scene": written, "files": of_frames, "cadence": scene.spec.dream.cadence}
+
+
+def _of_lead_in(scene: Scene, parts: list[str]) -> Iterator[Any]:
+    """What the lead-in of a loop depends on: its frames' numbers and what they are made of. Nothing for other films."""
+    lead_in = scene.spec.lead_in
+    for index in lead_in:
+        yield [index, _of_frame(scene, index, parts, is_start=index == lead_in.start)]
 
 
 def _parts(scene: Scene, checksums: Mapping[str, str]) -> Iterator[Any]:

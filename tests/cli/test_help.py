@@ -53,7 +53,7 @@ def test_the_help_of_a_command_groups_its_options(call: Call) -> None:
     headings = [line for line in lines if line.endswith("options:")]
     assert headings == ["Scene options:", "Output options:", "Device options:", "Worker options:"]
     output = lines[lines.index("Output options:") + 1 : lines.index("Device options:") - 1]
-    assert [line.split()[0] for line in output] == ["-o,", "--overwrite", "--restart"]
+    assert [line.split()[0] for line in output] == ["-o,", "--overwrite", "--repeat", "--restart"]
 
 
 def test_an_option_before_the_help_belongs_to_the_default_command(call: Call) -> None:
@@ -101,7 +101,7 @@ def test_the_completion_script_is_that_of_the_current_shell(folder: Path) -> Non
     [
         ("render la", ["layers"]),
         ("render film --ov", ["--overwrite"]),
-        ("render s.yaml --re", ["--restart"]),
+        ("render s.yaml --re", ["--repeat", "--restart"]),
         ("render s.yaml --device c", ["cpu", "cuda"]),
     ],
 )

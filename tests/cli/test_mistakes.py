@@ -99,7 +99,7 @@ def test_a_scene_with_the_name_of_a_mistake_is_rendered(name: str, call: Call, f
         (["s.yaml", "--device", ABSENT], 3),
         (["s.yaml", "--precision", "int8"], 2),
         (["s.yaml", "--output", ""], 2),
-        (["s.yaml", "--output", "a.gif"], 2),
+        (["s.yaml", "--output", "a.avi"], 2),
         (["s.yaml", "--output", ".mp4"], 2),
         (["s.yaml", "--output", "s.yaml/a.mp4"], 4),
         (["s.yaml", "--output", "a" * 300 + ".mp4"], 4),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from render import Callbacks, Options, load, render
+from render.film.lock import LOCK
 from render.film.metadata import read_metadata
 from render.system.checksum import sha256
 from tests.conftest import photo_tensor
@@ -86,30 +88,46 @@ def test_one_film_on_a_cluster_of_another_machine(workspace: Path, nodes: Nodes)
 
 
 def test_nodes_and_workers_that_are_killed_cost_no_finished_segment(workspace: Path, nodes: Nodes) -> None:
-    extra = [nodes.add(CPU=1), nodes.add(CPU=1)]
-    names = ("a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml")
+    extra = nodes.add(CPU=1)
+    names = ("a.yaml", "b.yaml", "c.yaml", "d.yaml")
     for seed, name in enumerate(names):
         (workspace / name).write_text((workspace / "a.yaml").read_text().replace("seed: 0", f"seed: {seed}"))
-    slow = ("--set", "dream.steps", "60")
-    command = ("batch", *names, "--set", "dream.steps=60", "--precision", "float32", "--name", "job", "--json")
+    slow = ("--set", "dream.steps", "40")
+    command = ("batch", *names, "--set", "dream.steps=40", "--precision", "float32", "--name", "job", "--json")
     batch = begin(*command, *on(nodes))
     folder = job_of("job")
-    wait_until(lambda: len(list(workspace.glob("*.parts/00000.json"))) == len(names))
-    segments = {path: path.stat().st_ino for path in workspace.glob("*.parts/*.json") if path.name != "film.json"}
-    nodes.workers(0)[0].kill()  # on a node that stays
-    os.kill(nodes.raylets[extra[0]], signal.SIGKILL)
-    nodes.remove(extra[1])
+    victims: dict[int, Callable[[], None]] = {
+        0: lambda: os.kill(nodes.workers(0)[0].pid, signal.SIGKILL),  # on a node that remains
+        extra: lambda: os.kill(nodes.raylets[extra], signal.SIGKILL),
+    }
+
+    def kill_those_with_a_segment() -> bool:
+        for number in [number for number in victims if _has_segment(nodes, number, workspace)]:
+            victims.pop(number)()
+        return not victims
+
+    wait_until(kill_those_with_a_segment)
     out, err = batch.communicate()
     assert (batch.returncode, err) == (0, ""), out
     frames = [(each["task"], each["frame"]) for each in events(out) if each["event"] == "frame"]
-    assert len([each for each in frames if each[1] == 0]) == len(names), segments
+    assert len([each for each in frames if each[1] == 0]) == len(names)
     log = "".join(folder.log_path(str(number)).read_text() for number in range(1, len(names) + 1))
-    assert log.count("it is tried again") >= 3
+    assert log.count("it is tried again") >= 2
     assert "its worker process was killed by signal 9 (SIGKILL)" in log
-    assert log.count("has failed: ") >= 2
-    assert [sha256(workspace / f"{Path(name).stem}.mp4") for name in names[:2]] == [
-        serial(name, slow) for name in names[:2]
+    assert "has failed: " in log
+    tried_again = [
+        name for number, name in enumerate(names, 1) if "tried again" in folder.log_path(str(number)).read_text()
     ]
+    assert [sha256(workspace / f"{Path(name).stem}.mp4") for name in tried_again] == [
+        serial(name, slow) for name in tried_again
+    ]
+
+
+def _has_segment(nodes: Nodes, number: int, workspace: Path) -> bool:
+    """Whether the worker on a node renders a film of which a segment is finished."""
+    workers = {str(worker.pid) for worker in nodes.workers(number)}
+    finished = [record.parent / LOCK for record in workspace.glob("*.parts/00000.json")]
+    return any(lock.exists() and lock.read_text() in workers for lock in finished)
 
 
 def test_a_driver_that_is_killed_leaves_no_worker_and_the_same_command_goes_on(workspace: Path, nodes: Nodes) -> None:

@@ -247,7 +247,7 @@ def test_errors_of_an_early_check_do_not_hide_those_of_a_later_one(tmp_path: Pat
         "a film's sides are even",
         "unknown key 'zom'",
         "inf at frame 0 (0.00 s) is not a finite number",
-        "'3x' is not a time: a frame number, 2s, 50% or end",
+        "'3x' is not a time: a frame number, 2s, 50%, end, 4b or bar 3",
         "efficientnet_lite0 has no layer 'b'",
         "png needs a path that ends in .png, not in .mp4",
     ]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from render.scene import expressions
+from render.scene.clock import Clock
 from render.scene.field_errors import FieldError
-from render.scene.tracks import Clock, ValueRange, parse_track
+from render.scene.tracks import ValueRange, parse_track
 
 T = np.linspace(0, 7.3, 50)
 NAMES = {"t": T, "frame": T * 24, "fps": np.asarray(24.0), "duration": np.asarray(10.0)}
@@ -64,24 +65,25 @@ def test_a_constant_expression_has_a_value_at_every_frame() -> None:
         ("2 * (x := 1)", "x :=", "consists of numbers"),
         ("1 + f'{t}'", "f'", "consists of numbers"),
         ("1 + b'x'", "b'", "consists of numbers"),
-        ("1 + (t < 2)", "t < 2", "consists of numbers"),
         ("1 + (t and 2)", "t and", "consists of numbers"),
-        ("1 + (2 if t else 3)", "2 if", "consists of numbers"),
+        ("1 + (t in 2)", "t in", "consists of numbers"),
         ("1 + (not t)", "not t", "consists of numbers"),
         ("1 + ~t", "~t", "consists of numbers"),
         ("1 + (t @ t)", "t @", "consists of numbers"),
         ("1 + True", "True", "consists of numbers"),
         ("1 + None", "None", "consists of numbers"),
         ("1 + 2j", "2j", "consists of numbers"),
+        ("1 + 2.5e3J", "2.5e3J", "consists of numbers"),
+        ("1 + 2b3", "2b3", "not arithmetic"),
+        ("1 + sine", "sine", "'sine' is a function; write sine(…)"),
+        ("1 + sine()", "sine", "sine takes 1 argument, not 0"),
+        ("1 + pulse(1, 2, 3)", "pulse", "pulse takes 1 or 2 arguments, not 3"),
         ("1 + ...", "...", "consists of numbers"),
         ("1 + {t}", "{t}", "consists of numbers"),
-        ("0 * __import__('os')", "'os'", "consists of numbers"),
+        ("0 * __import__('os')", "__import__", "unknown function '__import__'"),
         ("0 * __import__(t)", "__import__", "unknown function '__import__'"),
         ("0 * open(t)", "open", "unknown function 'open'"),
-        ("1 + __builtins__", "__builtins__", "unknown name '__builtins__'"),
-        ("1 + tua", "tua", "unknown name 'tua'; did you mean 'tau'?"),
         ("1 + sn(t)", "sn", "unknown function 'sn'; did you mean 'sin'?"),
-        ("1 + (2 +\n foo)", "foo", "unknown name 'foo'"),
         ("1 + sin(t, 2)", "sin", "sin takes 1 argument, not 2"),
         ("1 + clamp(t)", "clamp", "clamp takes 3 arguments, not 1"),
         ("1 + " + "9" * 400, "999", "large"),

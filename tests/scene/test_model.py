@@ -159,7 +159,10 @@ def test_a_choice_is_a_mapping_of_one_key_or_its_word(key: str, value: Any, chos
         ({"size": [15, 32]}, "size"),
         ({"size": [33, 32]}, "a film's sides are even"),
         ({"size": [33, 32], "output": {"codec": "prores"}}, "a film's sides are even"),
-        ({"output": {"path": "a.gif"}}, "a film's path ends in .mp4, .mov, .png, .jpg, .jpeg, not in '.gif'"),
+        (
+            {"output": {"path": "a.avi"}},
+            "a film's path ends in .mp4, .mov, .mkv, .webm, .gif, .webp, .png, .jpg, .jpeg, not in '.avi'",
+        ),
         ({"output": {"path": ".mp4"}}, "path"),
         ({"output": {"path": "film/.mov"}}, "path"),
         ({"output": {"path": "f/x.png"}}, "240 frames do not fit into one picture"),
@@ -168,7 +171,10 @@ def test_a_choice_is_a_mapping_of_one_key_or_its_word(key: str, value: Any, chos
         ({"output": {"path": "f/%999999999d.png"}}, "number"),
         ({"output": {"codec": "prores", "path": "a.mp4"}}, "prores needs a path that ends in .mov, not in .mp4"),
         ({"output": {"codec": "png", "path": "a.mp4"}}, "png needs a path that ends in .png, not in .mp4"),
-        ({"output": {"codec": "h264", "path": "f/%d.png"}}, "h264 needs a path that ends in .mp4 or .mov, not in .png"),
+        (
+            {"output": {"codec": "h264", "path": "f/%d.png"}},
+            "h264 needs a path that ends in .mp4 or .mov or .mkv, not in .png",
+        ),
         ({"output": {"codec": "prores", "crf": 18}}, "prores has no crf"),
         ({"output": {"path": "f/%d.png", "crf": 18}}, "png has no crf"),
         ({"output": {"bit_depth": 16}}, "bit_depth applies to png, not to h264"),

@@ -25,7 +25,7 @@ from tests.scene.test_document import BASE, ONE_LAYER, document, load, problems,
         ("objectives.0.layer=blocks.77", "did you mean 'blocks.7'?", "blocks.77"),
         ("seed=[1", "not YAML", "[1"),
         ("seed=!x 3", "the tag '!x'", "!x"),
-        ("output.path=a.gif", "ends in .mp4", "a.gif"),
+        ("output.path=a.avi", "ends in .mp4", "a.avi"),
     ],
 )
 def test_a_wrong_override_is_printed_as_it_was_typed(set_: str, says: str, under: str, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from render.scene.easings import EASINGS
-from render.scene.expressions import CONSTANTS, FUNCTIONS, NAMES
+from render.scene.expressions import CONSTANTS, NAMES
+from render.scene.functions import FUNCTIONS
 from render.scene.model import SceneSpec
 from render.scene.reference import EXAMPLE_ERRORS, EXAMPLE_SCENE, reference_text
 from render.scene.renames import upgraded_path
@@ -43,7 +44,7 @@ def test_every_key_has_one_row_with_a_value_a_default_and_a_description() -> Non
 
 def test_exactly_the_tracks_are_marked_as_tracks() -> None:
     marked = {key.replace("[]", "") for key, mark, *_ in ROW.findall(reference_text()) if mark}
-    scene = SceneSpec.model_validate({"objectives": [{"layer": "a"}], "follow": {}})
+    scene = SceneSpec.model_validate({"objectives": [{"layer": "a"}], "follow": {}, "signals": {"NAME": 1}})
     tracks = {".".join(step for step in path if isinstance(step, str)) for path, _ in scene.tracks()}
     assert marked == tracks
 

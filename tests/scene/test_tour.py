@@ -11,10 +11,10 @@ import pytest
 
 from render.errors import SceneError
 from render.pipeline.catalogue import MODELS
+from render.scene.clock import Clock
 from render.scene.model import SceneSpec
 from render.scene.objectives import ObjectiveSpec
 from render.scene.tour import Thing, shuffled
-from render.scene.tracks import Clock
 from render.scene.validation import check_timing
 from tests.scene.test_document import document, load, under_caret
 from tests.scene.test_objective_specs import load_objectives

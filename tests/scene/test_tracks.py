@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from render.scene.clock import Clock, parse_time
 from render.scene.easings import EASINGS
 from render.scene.field_errors import FieldError, FieldErrors
-from render.scene.tracks import Clock, ValueRange, parse_time, parse_track
+from render.scene.tracks import ValueRange, parse_track
 
 PLAIN = ValueRange()
 UNIT = ValueRange(low=0, high=1)
@@ -185,7 +186,7 @@ def test_a_value_out_of_range_is_an_error_that_names_the_frame(raw: Any, bounds:
         ({"0s": "2/s", "2s": 3}, TURN, "the keyframes of a track are either all per second or none"),
         ({"0s": "fast"}, TURN, "'fast' is not a number or a number per second"),
         ({"0s": True}, PLAIN, "a number is needed"),
-        ({"2x": 1}, PLAIN, "'2x' is not a time: a frame number, 2s, 50% or end"),
+        ({"2x": 1}, PLAIN, "'2x' is not a time: a frame number, 2s, 50%, end, 4b or bar 3"),
         ({"-1s": 1}, PLAIN, "the time '-1s' must be from 0 to 10000000"),
         ({"0s": {"value": 1, "ease": "in_out_sin"}}, PLAIN, "unknown easing 'in_out_sin'; did you mean 'in_out_sine'?"),
         ({"0s": {"value": 1, "eas": "hold"}}, PLAIN, "unknown key 'eas'; did you mean 'ease'?"),

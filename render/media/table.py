@@ -1,0 +1,119 @@
+"""Tables of values over time: CSV files with a column of seconds or frames, and columns of numbers."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from render.errors import StorageError
+from render.text import did_you_mean, quote
+
+MAX_ROWS = 10_000_000
+TIME_COLUMNS = ("time", "frame")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A column of a table: float64 `values` at `times`, ascending, in seconds (`time`) or frames (`frame`)."""
+
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+    unit: Literal["time", "frame"]
+
+
+def read_table(path: Path, column: str | None = None) -> Table:
+    """Reads a column of a CSV file, by default the first one that is not the time.
+
+    The first line names the columns, of which one is `time` or `frame`; without names the first column is the time in
+    seconds. Lines that are empty or begin with # are skipped. Raises StorageError, with the line, for a value that is
+    missing or no number, and for times that do not ascend.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _table(path, _rows(path, file), column)
+    except UnicodeDecodeError:
+        raise StorageError(f"{path} is no table of text with commas") from None
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yields the cells of each line that has any, with its number."""
+    reader = csv.reader(lines, skipinitialspace=True, strict=True)
+    try:
+        for cells in reader:
+            if cells and any(cells) and not cells[0].startswith("#"):
+                yield reader.line_num, [cell.strip() for cell in cells]
+            if reader.line_num > MAX_ROWS:
+                raise StorageError(f"{path} has more than {MAX_ROWS} lines")
+    except csv.Error as error:
+        raise StorageError(f"{path}:{reader.line_num}: {error}") from None
+
+
+def _table(path: Path, rows: Iterator[tuple[int, list[str]]], column: str | None) -> Table:
+    first = next(rows, None)
+    if first is None:
+        raise StorageError(f"{path} is empty")
+    line, cells = first
+    names = [cell.lower() for cell in cells]
+    has_names = not all(_is_number(cell) for cell in cells if cell)
+    if has_names:
+        time, value = _columns(path, names, column)
+        unit: Literal["time", "frame"] = "frame" if names[time] == "frame" else "time"
+    else:
+        if column is not None:
+            raise StorageError(f"{path} has no names of columns in its first line, and so no column {quote(column)}")
+        time, value, unit = 0, 1, "time"
+        names = [str(number) for number in range(1, len(cells) + 1)]
+        rows = iter([(line, cells), *rows])
+    times: list[float] = []
+    values: list[float] = []
+    for line, cells in rows:
+        at, level = (_number(path, line, cells, index=index, names=names) for index in (time, value))
+        if times and at <= times[-1]:
+            raise StorageError(
+                f"{path}:{line}: the {unit} {at:g} does not come after {times[-1]:g}; sort the lines by it"
+            )
+        times.append(at)
+        values.append(level)
+    if not times:
+        raise StorageError(f"{path} has no values")
+    return Table(np.array(times), np.array(values), unit)
+
+
+def _columns(path: Path, names: list[str], column: str | None) -> tuple[int, int]:
+    """Returns the indices of the columns of times and of values."""
+    time = next((names.index(name) for name in TIME_COLUMNS if name in names), None)
+    if time is None:
+        raise StorageError(f"{path} has no column 'time' or 'frame', but {', '.join(map(quote, names))}")
+    others = [name for name in names if name != names[time]]
+    if column is None and others:
+        return time, names.index(others[0])
+    if column is None or column.lower() not in others:
+        hint = did_you_mean(column or "", others)
+        raise StorageError(f"{path} has no column {'of values' if column is None else quote(column)}{hint}")
+    return time, names.index(column.lower())
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(path: Path, line: int, cells: list[str], *, index: int, names: list[str]) -> float:
+    cell = cells[index] if index < len(cells) else ""
+    if not cell:
+        raise StorageError(f"{path}:{line}: the column {quote(names[index])} has no value here; leave out the line")
+    if not _is_number(cell) or not math.isfinite(float(cell)):
+        raise StorageError(f"{path}:{line}: {quote(cell)} is not a number")
+    return float(cell)
