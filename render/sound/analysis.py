@@ -109,7 +109,7 @@ def _measured(block: Block, feature: Feature) -> Arrays:
             hops = block.core.reshape(CORE, HOP)
             return hops.min(1), hops.max(1)
         case Measure(kind="chroma"):
-            return (chroma.pitch_power(block).reshape(-1),)
+            return (chroma.pitch_power(block),)
         case Measure(kind="onsets"):
             return onsets.block_flux(block, feature).arrays
         case Measure(part=None):

@@ -28,7 +28,7 @@ MIN_PULSE = 0.12
 SUPPORT = 0.05
 """Seconds from a beat within which an accent belongs to it."""
 TWICE, HALF = 0.42, 0.35
-"""Accents between beats, relative to those on beats, from which on they are beats; every second beat, below which not."""
+"""Accents between beats, relative to those on beats, above which they are beats; every second one, below which not."""
 DRUMS = (200.0, 4000.0)
 """Hz: kicks are below, cymbals above; what is below the second counts for whether a beat is one."""
 _POWER = 1 / 3
@@ -50,7 +50,7 @@ def block_accents(block: Block) -> tuple[Floats, Floats, Floats]:
 def find_tempo(low: Floats, middle: Floats, high: Floats, *, onsets: Events) -> Tempo | None:
     """Returns the tempo of a track and its beats in seconds from its start; None when it has none.
 
-    The accents are at HOP_RATE, see `block_accents`; `onsets` are those of all frequencies, which say exactly when an accent is.
+    The accents are at HOP_RATE, see `block_accents`; `onsets`, of all frequencies, say exactly when an accent is.
     """
     accents = low + middle + high
     envelope = _envelope(accents)

@@ -22,9 +22,9 @@ LAG = 0.02
 """Seconds from one spectrum to the one that it is compared with."""
 QUIETEST = 1e-8
 """Power of a filter below which it is silent: -80 dB of full scale."""
-MIN_FLUX, NOISE_FLUX = 1.0, 22.0
-"""Decibels by which the flux of an onset exceeds what is usual around it; the second is divided by the root of the
-number of filters, because the flux of noise varies more in few filters."""
+MIN_FLUX, NOISE_FLUX = 1.0, 40.0
+"""Decibels by which the flux of an onset exceeds what is usual around it; the second is divided by the number
+of filters, because the flux of noise varies more in few filters."""
 SPREAD = 5.0
 """How many times the usual spread of the flux below its median an onset's flux is above the median."""
 SURROUNDINGS = 3.0
@@ -41,7 +41,7 @@ _SEGMENT = 2048
 """Samples around a peak of the flux in which the rise is searched, 64 ms."""
 _STEP = 16
 """Samples of a step of the search, 0.5 ms."""
-_RISEN = 0.06
+_RISEN = 0.15
 """Share of the increase of the power at which a sound has begun."""
 _EDGE_FRAMES = 3
 """Frames at the end of a track whose windows reach beyond it."""
@@ -112,7 +112,7 @@ def _rises(block: Block, starts: NDArray[np.int64], *, hop: int, band: Band | No
         return np.zeros(0, np.float32)
     first = MARGIN * HOP + starts + hop // 2 - _SEGMENT // 2
     segments = block.samples[first[:, None] + np.arange(_SEGMENT)]
-    frequencies = np.fft.rfftfreq(_SEGMENT, 1 / RATE)
+    frequencies = np.asarray(np.fft.rfftfreq(_SEGMENT, 1 / RATE), np.float64)
     emphasis = np.minimum(frequencies / 2000, 1) + 0.05 if band is None else gain(frequencies, band)
     spectra = fft.rfft(segments, axis=1) * emphasis.astype(np.float32)
     energy = np.square(fft.irfft(spectra, _SEGMENT, axis=1)).reshape(len(starts), -1, _STEP).sum(2)
@@ -146,7 +146,7 @@ def pick(found: Flux, measure: Measure, *, energy: Floats, loud: float) -> Event
     usual = ndimage.median_filter(flux, length, mode="reflect")
     spread = usual - ndimage.percentile_filter(flux, 10, length, mode="reflect")
     excess = flux - usual
-    least = MIN_FLUX + NOISE_FLUX / np.sqrt(filters_of(measure).shape[1])
+    least = MIN_FLUX + NOISE_FLUX / filters_of(measure).shape[1]
     quiet = (QUIET if measure.band is None else BAND_FLOOR) * loud
     is_onset = ~np.isnan(found.rise) & (excess > np.maximum(least, SPREAD * spread)) & (found.level > quiet**2)
     is_onset[-_EDGE_FRAMES:] = False

@@ -55,7 +55,7 @@ def test_gate_power_and_delay() -> None:
         [0, 0.31], abs=1e-5
     )
     assert shaped(ramp, Shape(normalize=100, power=2))(np.array([0.5]), 0.04) == pytest.approx([0.25], abs=1e-5)
-    moved = shaped(HITS, Shape(delay=-0.51, decay=0))(np.array([0.0, 0.51]), 0.04)
+    moved = shaped(HITS, Shape(delay=-0.51, decay=0))(np.array([0.0, 0.49]), 0.04)
     assert moved.tolist() == [1, 1 / 2]
 
 

@@ -24,7 +24,7 @@ CODECS = {
     "s.ogg": ("-c:a", "libvorbis"),
     "s.mkv": ("-c:a", "aac"),
     "7.1.wav": ("-af", "pan=7.1|c0=c0|c1=c0|c4=c0", "-c:a", "pcm_s16le"),
-    "nine.wav": ("-af", "pan=9c|c0=c0|c8=c0", "-c:a", "pcm_s16le"),
+    "nine.wav": ("-af", "pan=9C|c0=c0|c8=c0", "-c:a", "pcm_s16le"),
 }
 TIMES = np.arange(0.5, 3.6, 0.5)
 
