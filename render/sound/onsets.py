@@ -41,6 +41,8 @@ _SEGMENT = 2048
 """Samples around a peak of the flux in which the rise is searched, 64 ms."""
 _STEP = 16
 """Samples of a step of the search, 0.5 ms."""
+_OVERTONES = 4.0
+"""Ratio of the highest frequency of the band in which the time of an onset is found, to that of the onset's band."""
 _RISEN = 0.15
 """Share of the increase of the power at which a sound has begun."""
 _EDGE_FRAMES = 3
@@ -98,9 +100,14 @@ def block_flux(block: Block, measure: Measure) -> Flux:
     is_peak = (flux == ndimage.maximum_filter1d(flux, 2 * near + 1))[core] & (flux[core] > MIN_FLUX)
     rise = np.full(count, np.nan, np.float32)
     peaks = np.flatnonzero(is_peak)
-    rise[peaks] = _rises(block, peaks * round(HOP_RATE / rate) * HOP, hop=round(RATE / rate), band=measure.band)
+    rise[peaks] = _rises(block, peaks * round(HOP_RATE / rate) * HOP, hop=round(RATE / rate), band=_wider(measure.band))
     after = np.maximum(power[core], power[around + lag : around + lag + count])
     return Flux(flux[core], after.sum(1), rise)
+
+
+def _wider(band: Band | None) -> Band | None:
+    """The band in which the time of an onset is found: a narrow one would spread it."""
+    return None if band is None else (band[0], band[1] * _OVERTONES)
 
 
 def _rises(block: Block, starts: NDArray[np.int64], *, hop: int, band: Band | None) -> Floats:
