@@ -61,7 +61,7 @@ HEADER = f"{'':<22}{'PSNR':>7}{'join':>7}{'largest':>9}{'sharpness':>14}{'contra
 
 
 class Film(NamedTuple):
-    """A film's frames, its frame N as it is dreamed, and the lead-in with which a cross-fade would mix it."""
+    """A film's frames, its frame N as it is dreamed, and its cross-fade, empty when none was made."""
 
     scene: Scene
     frames: list[Tensor]
@@ -70,17 +70,20 @@ class Film(NamedTuple):
 
 
 def main() -> None:
-    """Dreams, measures and prints; a sheet has the loop above and the cross-fade below."""
+    """Dreams, measures and prints; a sheet has the loop, and the cross-fade below it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="cases; default: all")
     parser.add_argument("--sheet", type=Path, help="folder for a sheet of each case")
     parser.add_argument("--side", type=int, default=SIDE)
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--fade", action="store_true", help="also a plain cross-fade of each film")
     options = parser.parse_args()
     print("E_warp at the join and its largest are relative to the median of the film\n" + HEADER)
     for name in options.cases or CASES:
-        film = _film({"size": [options.side, options.side], "seed": 5, **_settings(name)})
+        size = [options.side, options.side]
+        film = _film({"size": size, "seed": options.seed, **_settings(name)}, has_fade=options.fade)
         _print(name, film, film.frames)
-        if not name.startswith("cadence"):
+        if film.faded:
             _print("  plain cross-fade", film, film.faded)
         if options.sheet is not None:
             _save_sheet(film, options.sheet / f"{name.replace(' ', '-').replace(',', '')}.png")
@@ -96,7 +99,7 @@ def _settings(name: str) -> dict[str, Any]:
     return scene
 
 
-def _film(settings: dict[str, Any]) -> Film:
+def _film(settings: dict[str, Any], *, has_fade: bool) -> Film:
     scene = load(settings)
     engine = open_engine(plan(scene, Options(device="cpu", precision="float32")), autotune=False)
     made = list(loop.frames(engine))
@@ -107,10 +110,10 @@ def _film(settings: dict[str, Any]) -> Film:
     closing = loop_propagator(still, scene, partial(dreamed_alone, engine, None), device=still.initial().device)
     interval = StillInterval(range(last + 1, length + 1))
     _, _, repeated = next(Dreamer(engine, closing, None).dreamed(iter([interval]), made[last].state))
-    faded = [frame.picture for frame in made]
-    if cadence == 1:
-        faded[start + 1 :] = _cross_fade(engine, closing, made[start].state)
-    return Film(scene, [frame.picture for frame in made], repeated=repeated.canvas, faded=faded)
+    frames, faded = [frame.picture for frame in made], []
+    if has_fade and cadence == 1:
+        faded = frames[: start + 1] + _cross_fade(engine, closing, made[start].state)
+    return Film(scene, frames, repeated=repeated.canvas, faded=faded)
 
 
 def _cross_fade(engine: Engine, closing: Any, state: State) -> list[Tensor]:
@@ -150,6 +153,7 @@ def _save_sheet(film: Film, path: Path) -> None:
     cells = [
         cell(frames[(length - before) % length], f"{kind} {(length - before) % length}")
         for kind, frames in (("loop", film.frames), ("fade", film.faded))
+        if frames
         for before in SHOWN
     ]
     save_sheet(cells, path, columns=len(SHOWN))

@@ -21,7 +21,7 @@ from render.motion.interpolate import detail
 from render.motion.propagate import ShotStart, StillInterval, StillPropagator, last_before
 from render.motion.warp import Affine, warp_affine
 
-CHANGING = 0.5
+CHANGING = 1.0
 """Share of a blend in which a place changes, relative to the time in which all places begin to."""
 COMPLETE = 0.9
 """Share of a blend after which the film is its lead-in everywhere, so that nothing changes at the join."""

@@ -3,7 +3,8 @@
 Feedback resamples a picture thousands of times, so the kernel decides whether a long film turns to mush (bilinear),
 to noise (bicubic), moves too fast (Lanczos), or stays. A picture is first interpolated at half pixels by a long
 windowed sinc, which keeps what is below 0.95 of the Nyquist frequency and amplifies nothing, then between them by a
-spline of degree 5, which is nearly exact for the lower half of its spectrum.
+spline of degree 5, which is nearly exact for the lower half of its spectrum. For a picture that shrinks, the sinc ends
+at the Nyquist frequency of the result: what aliases would gather, frame by frame, in a pattern of single pixels.
 """
 
 from __future__ import annotations
@@ -50,8 +51,10 @@ MAX_GENTLE_SLOPE = 0.05
 MAX_GENTLE_MINIFICATION = 2
 """Above it the picture between two passes, as wide as all that the second one reads, takes too much memory."""
 MILD_MINIFICATION = 0.9
-"""Above this scale a zoom out is not filtered: the sharpest tenth of the spectrum aliases a little, but a filter
-there, applied on every frame of a feedback loop, would blur the film."""
+"""Down to this scale the sinc that interpolates is enough; below it, its ripples would reach beyond the margin, and a
+picture is filtered before."""
+CUTOFF_DIGITS = 3
+"""Decimal digits of the scale for which the sinc is made: a track has few of them, and a rotation has the scale 1."""
 
 
 def warp_affine(image: Tensor, affine: Affine, *, border: Border) -> Tensor:
@@ -63,9 +66,10 @@ def warp_affine(image: Tensor, affine: Affine, *, border: Border) -> Tensor:
         return image
     scale = 1 / float(np.linalg.svd(affine[:, :2], compute_uv=False)[0])
     image = _low_pass(image, scale, border)
+    cutoff = round(min(max(scale, MILD_MINIFICATION), 1.0), CUTOFF_DIGITS)
     if _is_gentle(affine):
-        return _warp_in_passes(image, affine, border)
-    return resample(image, *transform_points(affine, *pixel_grid(image)), border=border)
+        return _warp_in_passes(image, affine, border=border, cutoff=cutoff)
+    return resample(image, *transform_points(affine, *pixel_grid(image)), border=border, cutoff=cutoff)
 
 
 def pixel_grid(picture: Tensor | Coordinates) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -81,10 +85,15 @@ def transform_points(affine: Affine | Matrix, x: Coordinates, y: Coordinates) ->
     return xx * x + xy * y + x0, yx * x + yy * y + y0
 
 
-def resample(image: Tensor, x: Coordinates, y: Coordinates, *, border: Border) -> Tensor:
-    """Reads an image (1x3xHxW) at (x, y), each hxw in pixels of it: 1x3xhxw on the image's device."""
+def resample(image: Tensor, x: Coordinates, y: Coordinates, *, border: Border, cutoff: float = 1) -> Tensor:
+    """Reads an image (1x3xHxW) at (x, y), each hxw in pixels of it: 1x3xhxw on the image's device.
+
+    The result has the frequencies below `cutoff`, relative to the Nyquist frequency of the image.
+    """
     height, width = image.shape[2:]
-    coefficients = _coefficients(_coefficients(image, 2, border), 3, border)
+    coefficients = image
+    for axis in (2, 3):
+        coefficients = _coefficients(coefficients, axis, border=border, cutoff=cutoff)
 
     def taps(rows: slice) -> tuple[Taps, Taps]:
         return (
@@ -102,7 +111,7 @@ def _is_gentle(affine: Affine) -> bool:
     return bool(upright and xx <= MAX_GENTLE_MINIFICATION)
 
 
-def _warp_in_passes(image: Tensor, affine: Affine, border: Border) -> Tensor:
+def _warp_in_passes(image: Tensor, affine: Affine, *, border: Border, cutoff: float) -> Tensor:
     """Warps by a gentle transform along y, then along x, at half the cost of both at once (Catmull & Smith 1980)."""
     (xx, xy, x0), (yx, yy, y0) = affine
     height, width = image.shape[2:]
@@ -111,12 +120,13 @@ def _warp_in_passes(image: Tensor, affine: Affine, border: Border) -> Tensor:
     reach = SINC_RADIUS + SPLINE_RADIUS + DEGREE
     columns = range(math.floor(float(x.min())) - reach, math.ceil(float(x.max())) + reach + 1)
     u = (torch.arange(columns.start, columns.stop, dtype=torch.float64, device=image.device) - xy * rows - x0) / xx
-    moved = _resample_axis(_extended(image, 3, columns, border=border), yx * u + yy * rows + y0, axis=2, border=border)
-    return _resample_axis(moved, x - columns.start, axis=3, border="edge")
+    extended = _extended(image, 3, columns, border=border)
+    moved = _resample_axis(extended, yx * u + yy * rows + y0, axis=2, border=border, cutoff=cutoff)
+    return _resample_axis(moved, x - columns.start, axis=3, border="edge", cutoff=cutoff)
 
 
-def _resample_axis(image: Tensor, position: Tensor, *, axis: int, border: Border) -> Tensor:
-    """Reads an image (1x3xHxW) at positions (hxw) along one axis, the other coordinate unchanged."""
+def _resample_axis(image: Tensor, position: Tensor, *, axis: int, border: Border, cutoff: float) -> Tensor:
+    """Reads an image (1x3xHxW) at positions (hxw) along one axis, the other coordinate unchanged; see `resample`."""
     height, width = position.shape
     size = width if axis == 2 else height
     unchanged = torch.linspace(-1, 1, size, device=image.device).view((1, -1) if axis == 2 else (-1, 1))
@@ -127,7 +137,7 @@ def _resample_axis(image: Tensor, position: Tensor, *, axis: int, border: Border
         across = [(unchanged[rows], one)]
         return (across, along) if axis == 2 else (along, across)
 
-    return _read(_coefficients(image, axis, border), (height, width), taps)
+    return _read(_coefficients(image, axis, border=border, cutoff=cutoff), (height, width), taps)
 
 
 def _read(coefficients: Tensor, size: tuple[int, int], taps: Callable[[slice], tuple[Taps, Taps]]) -> Tensor:
@@ -216,12 +226,12 @@ def _coefficient(tap: int, power: int) -> Fraction:
     return Fraction(math.comb(DEGREE, power), math.factorial(DEGREE)) * sum(terms, Fraction(0))
 
 
-def _coefficients(image: Tensor, axis: int, border: Border) -> Tensor:
+def _coefficients(image: Tensor, axis: int, *, border: Border, cutoff: float) -> Tensor:
     """The coefficients of the spline through an image at every half pixel of an axis, with a margin at both ends."""
     side, radius = image.shape[axis], SINC_RADIUS + SPLINE_RADIUS
     blocks = math.ceil((side + 2 * MARGIN) / BLOCK)
     extended = _extended(image, axis, range(-MARGIN - radius, blocks * BLOCK - MARGIN + radius), border=border)
-    pixels, matrix = extended.unfold(axis, BLOCK + 2 * radius, BLOCK), _filter_matrix(image.device)
+    pixels, matrix = extended.unfold(axis, BLOCK + 2 * radius, BLOCK), _filter_matrix(image.device, cutoff)
     if axis == 2:  # each axis has its own product, since one that does not read memory in order takes 20 times as long
         filtered = matrix.T @ pixels.transpose(3, 4)
     else:
@@ -229,12 +239,12 @@ def _coefficients(image: Tensor, axis: int, border: Border) -> Tensor:
     return filtered.flatten(axis, axis + 1).narrow(axis, 0, 2 * (side + 2 * MARGIN))
 
 
-@lru_cache(maxsize=8)
-def _filter_matrix(device: torch.device) -> Tensor:
+@lru_cache(maxsize=128)
+def _filter_matrix(device: torch.device, cutoff: float) -> Tensor:
     """From the pixels of a block, and those around it, to coefficients at half pixels; each is a mean of pixels."""
     radius = SINC_RADIUS + SPLINE_RADIUS
     distance = np.arange(-2 * SINC_RADIUS, 2 * SINC_RADIUS + 1)
-    sinc = np.sinc(distance / 2) * np.kaiser(len(distance), SINC_WINDOW)
+    sinc = np.sinc(distance / 2 * cutoff) * np.kaiser(len(distance), SINC_WINDOW)
     kernel = np.convolve(sinc, _spline_inverse())
     matrix = np.zeros((BLOCK + 2 * radius, 2 * BLOCK))
     for column in range(2 * BLOCK):

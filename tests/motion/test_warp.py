@@ -49,6 +49,23 @@ def test_forty_warps_keep_the_picture_and_its_detail(there_and_back: tuple[Move,
     assert 0.94 <= detail(image) / detail(photo) <= 1.05
 
 
+def test_an_endless_zoom_out_gathers_no_pattern_of_single_pixels() -> None:
+    """With new noise on each frame; without a filter it has 1.8 and 6.9 times the detail of a still camera's film."""
+    still, *zooming = (most_detail_with_noise(zoom) for zoom in (1, 0.98, 0.95))
+    assert max(zooming) < 1.5 * still
+
+
+def most_detail_with_noise(zoom: float) -> float:
+    """Of the later frames of a film that keeps 97 % of each frame and adds blurred noise."""
+    generator = torch.Generator().manual_seed(1)
+    image, details = torch.full((1, 3, 96, 96), 0.5), []
+    for _ in range(200):
+        added = F.avg_pool2d(torch.randn(1, 3, 100, 100, generator=generator), 5, stride=1)
+        image = (0.97 * moved(image, [Move(zoom=zoom)]) + 0.015 + 0.03 * added).clamp(0, 1)
+        details.append(detail(image))
+    return max(details[50:])
+
+
 SLOW_MOVES: dict[str, Callable[[float], Move]] = {
     "pan": lambda seconds: Move(pan=(0.004 * seconds, -0.003 * seconds)),
     "zoom": lambda seconds: Move(zoom=1.02**seconds),
@@ -104,7 +121,7 @@ def test_two_passes_are_the_same_as_one(photo: Tensor, border: Border) -> None:
     image = warp._low_pass(photo[..., :120, :], 0.6, border)
     affine = inverse_affine(move_matrix(Move(zoom=1.05, rotate=3, pan=(0.3, -0.4), shear=(0.05, 0.02)), (160, 120)))
     at_once = warp.resample(image, *warp.transform_points(affine, *warp.pixel_grid(image)), border=border)
-    difference = (warp._warp_in_passes(image, affine, border) - at_once).abs()
+    difference = (warp._warp_in_passes(image, affine, border=border, cutoff=1) - at_once).abs()
     assert float(difference.mean()) < 0.001
 
 

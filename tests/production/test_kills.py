@@ -1,4 +1,4 @@
-"""Random kills of a film with sound; thirty of them with ./scripts/test -m slow."""
+"""Random kills of a film with sound, and of one that repeats; thirty of them with ./scripts/test -m slow."""
 
 from __future__ import annotations
 
@@ -22,13 +22,24 @@ VICTIMS = {"render", "ffmpeg", "both"}
 def test_a_film_with_sound_survives_random_kills(workspace: Path, count: int) -> None:
     tone = ("-f", "lavfi", "-i", "sine=frequency=440:duration=3", "-c:a", "aac")
     ffmpeg.run(*ffmpeg.QUIET, *tone, str(workspace / SONG))
-    arguments = ("film.yaml", "--set", f"output.audio={SONG}")
+    survive_random_kills(workspace, f"output.audio={SONG}", count=count)
+    assert probe_audio(workspace / FILM) is not None
+
+
+@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_loop_survives_random_kills(workspace: Path, count: int) -> None:
+    """Before its first frame, between frames and in the blend, whose lead-in is dreamed again."""
+    survive_random_kills(workspace, "loop.blend=12", count=count)
+
+
+def survive_random_kills(workspace: Path, setting: str, *, count: int) -> None:
+    """Makes the film of a scene with a setting; kills it `count` times, and checks its bytes each time it is made."""
+    arguments = ("film.yaml", "--set", setting)
     for _ in range(2):  # the first process waits for the server that it is forked from
         start = time.monotonic()
         assert run_render(workspace, *arguments, "--overwrite").status == 0
         seconds = time.monotonic() - start
     expected = (workspace / FILM).read_bytes()
-    assert probe_audio(workspace / FILM) is not None
     (workspace / FILM).unlink()
     rng = random.Random(6)
     faults: list[str] = []
