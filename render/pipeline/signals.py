@@ -17,10 +17,11 @@ from render.scene.field_errors import FieldError
 from render.scene.functions import smooth_noise
 from render.scene.names import in_order
 from render.scene.signals import DEFAULT_PERCENTILE, PITCHES, SignalSpec
-from render.sound.analysis import analyse, tempo
+from render.sound.analysis import analyse
 from render.sound.loudness import SILENCE
 from render.sound.measures import Events, Measure, Samples
 from render.sound.shaping import Shape, shaped
+from render.sound.tempo import tempo
 
 GRID_RATE = 200.0
 """Values per second of a table, of noise or of an expression that is shaped over time."""

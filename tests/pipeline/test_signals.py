@@ -156,7 +156,7 @@ def test_sound_repeats_in_a_loop() -> None:
         ({"signals": {"a": {"csv": "gap.csv"}}}, "gap.csv:3: the column 'value' has no value here", StorageError),
         ({"signals": {"a": {"csv": "high.csv"}}}, "high.csv has the value 3; a signal is from 0 to 1", SceneError),
         ({"bpm": "auto"}, "the film has no sound", SceneError),
-        ({"bpm": {"value": "auto", "audio": "silence.wav"}}, "silence.wav is silent", SceneError),
+        ({"bpm": {"value": "auto", "audio": "silence.wav"}}, "silence.wav has no beat that can be found", SceneError),
         ({"signals": {"a": "2 * t"}}, "1.08333 at frame 13 (0.54 s) must be from 0 to 1", SceneError),
     ],
 )

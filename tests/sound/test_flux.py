@@ -12,7 +12,7 @@ from render.sound.measures import Measure
 from tests.sound import made
 
 FEATURES: list[analysis.Feature] = [
-    "energy", "accents", "extremes", Measure("chroma"), Measure("onsets"), Measure("onsets", band=(20, 150)),
+    "energy", "extremes", Measure("chroma"), Measure("onsets"), Measure("onsets", band=(20, 150)),
     Measure("loudness", band=(20, 150)), Measure("loudness", band=(1000, 9000)), Measure("loudness", part="harmonic"),
 ]  # fmt: skip
 
