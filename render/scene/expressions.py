@@ -105,7 +105,7 @@ def _parsed(text: str) -> Expression | FieldError:
         compiler = _Compiler()
         evaluate = compiler.compile(tree.body)
         references = tuple((name, indent + offset) for name, offset in compiler.references)
-        return Expression(text, evaluate, len(_WORD.findall(line)), references)
+        return Expression(text, evaluate, size=len(_WORD.findall(line)), references=references)
     except SyntaxError as error:
         return FieldError(f"not arithmetic: {error.msg}", offset=indent + max((error.offset or 1) - 1, 0))
     except FieldError as error:

@@ -21,6 +21,7 @@ ACCENTS = np.array([1.0, 1.0, 0.4], np.float32)
 """How much onsets of low, middle and high frequencies count as accents: a kick or a snare more than hats."""
 EXCERPTS, EXCERPT = 8, 3000
 """The level is chosen in so many stretches of so many frames of a longer sound."""
+_LEAST_SPREAD = 1e-3
 
 
 @dataclass(frozen=True)
@@ -28,25 +29,26 @@ class Level:
     """What speaks for a metrical level.
 
     `octaves` is the logarithm to base 2 of its tempo over USUAL. `strength` is the mean onset strength at its beats,
-    `accent` the mean accent at its beats and `between` that of middle frequencies halfway between beats, in [0, 1.5].
-    `bar` is the correlation of the onset strength with itself four beats later.
+    `accent` the mean accent at its beats in [0, 1.5], and `backbeat` the difference of the mean onsets of middle
+    frequencies at its odd and even beats. `bar` is the correlation of the low onsets with themselves four beats later.
     """
 
     ratio: float
     octaves: float
     strength: float
     accent: float
-    between: float
+    backbeat: float
     bar: float
 
     def score(self, strongest: float) -> float:
         """How likely it is the beat; `strongest` is the greatest strength of a level.
 
-        The weights are those of a logistic regression (conditional on the levels of one sound) over made music.
+        The weights are those of a logistic regression, conditional on the levels of one sound, over 550 pieces of made
+        music with tempi from 60 to 180.
         """
-        tempo = -1.22 * self.octaves**2 + 1.47 * self.octaves
-        accents = 4.45 * self.accent - 1.38 * self.between
-        return tempo + accents + 4.04 * self.strength / strongest + 2.94 * self.bar
+        tempo = -2.42 * self.octaves**2 + 2.24 * self.octaves
+        accents = 8.97 * self.accent + 1.75 * self.backbeat
+        return tempo + accents + 4.40 * self.strength / strongest + 5.68 * self.bar
 
 
 def choose_level(flux: Floats, strength: Floats, path: Floats) -> float:
@@ -66,21 +68,21 @@ def levels(flux: Floats, strength: Floats, path: Floats) -> list[Level]:
     usual = np.percentile(ndimage.maximum_filter1d(flux, 21, axis=1), 90, axis=1, keepdims=True)
     accents = np.minimum(ndimage.maximum_filter1d(flux, 7, axis=1) / np.maximum(usual, 0.05), 1.5)
     peaks = ndimage.maximum_filter1d(strength, 5)
-    correlations = correlate(strength)
+    correlations = correlate(flux[0] / np.float32(max(float(flux[0].std()), _LEAST_SPREAD)))
     found = []
     for ratio in RATIOS:
         tempo = float(np.median(path)) * ratio
         if ratio != 1 and not SLOWEST <= tempo <= FASTEST:
             continue
         frames = track_beats(strength, frame_periods(path * ratio, len(strength)))
-        middle = np.rint((frames[1:] + frames[:-1]) / 2).astype(int)
+        middle = accents[1, frames]
         level = Level(
             ratio=ratio,
             octaves=float(np.log2(tempo / USUAL)),
             strength=max(float(peaks[frames].mean()), 1e-6),
             accent=float((ACCENTS[:, None] * accents[:, frames]).max(0).mean()),
-            between=float(accents[1, middle].mean()) if len(middle) else 0.0,
-            bar=_mean_at(correlations, 4 * 60 * HOP_RATE / (path * ratio)),
+            backbeat=abs(float(middle[::2].mean() - middle[1::2].mean())) if len(middle) > 1 else 0.0,
+            bar=_mean_at(correlations, (4 * 60 * HOP_RATE / (path * ratio)).astype(np.float32)),
         )
         found.append(level)
     return found

@@ -66,7 +66,7 @@ def made_music(
     """
     chosen = STYLES[style] if isinstance(style, str) else style
     first, last = bpm if isinstance(bpm, tuple) else (bpm, bpm)
-    times = _Times(first, last, seconds, offset)
+    times = _Times(first=first, last=last, seconds=seconds, offset=offset)
     sound = _played(chosen, times, intro)
     write_wav(path, 0.7 * sound / max(float(np.abs(sound).max()), 1e-9))
     return times.beats()

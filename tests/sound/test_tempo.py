@@ -24,8 +24,8 @@ def worst(found: Tempo, truth: Floats) -> float:
     return float(np.abs(found.beats[:, None] - truth).min(0).max())
 
 
-@pytest.mark.parametrize("style", ["clicks", "sixteenths", "swing"])
-@pytest.mark.parametrize("bpm", range(60, 181, 30))
+@pytest.mark.parametrize("style", ["clicks", "sixteenths", "swing", "syncopated"])
+@pytest.mark.parametrize("bpm", range(60, 171, 22))
 def test_tempo_and_beats_are_found(tmp_path: Path, style: str, bpm: int) -> None:
     truth = made_music(tmp_path / "song.wav", bpm=bpm, seconds=16, style=style, offset=0.1)
     found = tempo_of(tmp_path / "song.wav")
