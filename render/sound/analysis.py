@@ -70,10 +70,10 @@ def _finished(measure: Measure, features: dict[Feature, Arrays], *, track: Audio
             rate = HOP_RATE if measure.part is None else parts.PART_RATE
             values = root_mean_square(features[measure][0], rate)
             is_all = measure.band is None and measure.part is None
-            return Samples(values, start + 0.5 / rate, rate, floor=SILENCE if is_all else BAND_FLOOR * loud)
+            return _samples(values, start, rate=rate, floor=SILENCE if is_all else BAND_FLOOR * loud)
         case "chroma":
             share = chroma.shares(features[Measure("chroma")][0].reshape(-1, 12), loud)[:, measure.pitch or 0]
-            return Samples(share, start + 0.5 / chroma.CHROMA_RATE, chroma.CHROMA_RATE, floor=0.0)
+            return _samples(share, start, rate=chroma.CHROMA_RATE, floor=0.0)
         case "onsets":
             flux = onsets.Flux(*features[measure])
             found = onsets.pick(flux, measure, energy=features[ENERGY][0], loud=loud)
@@ -81,6 +81,11 @@ def _finished(measure: Measure, features: dict[Feature, Arrays], *, track: Audio
         case "beats":
             times = tempo(track).beats
             return Events(times, np.ones(len(times)))
+
+
+def _samples(values: Floats, start: float, *, rate: float, floor: float) -> Samples:
+    """Returns values that are centred in equal steps from `start` on, with a zero on both sides: silence goes on."""
+    return Samples(np.pad(values, 1), start=start - 0.5 / rate, rate=rate, floor=floor)
 
 
 def _measured(block: Block, feature: Feature) -> Arrays:

@@ -29,5 +29,9 @@ def root_mean_square(energy: Floats, rate: float) -> Floats:
 
 
 def loud_level(loudness: NDArray[np.floating]) -> float:
-    """Returns the loudness of the loud parts of a track, of all frequencies; at least SILENCE."""
-    return max(float(np.percentile(loudness, LOUD_PERCENTILE)), SILENCE) if len(loudness) else SILENCE
+    """Returns the loudness of the loud parts of a track, of all frequencies; at least SILENCE.
+
+    Only what is audible beside the loudest moment counts, so that a long pause does not change it.
+    """
+    audible = loudness[loudness >= max(BAND_FLOOR * loudness.max(initial=0), SILENCE)]
+    return float(np.percentile(audible, LOUD_PERCENTILE)) if len(audible) else SILENCE

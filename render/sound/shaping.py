@@ -19,6 +19,8 @@ STEPS = 2**20
 """Values are multiples of one part of this, so that the rounding of different machines is not seen."""
 ENVELOPE_RATE = 1000.0
 """Values per second of the grid on which events are smoothed or their rise is limited."""
+TAIL = 15.0
+"""Decay times after which nothing of a peak remains."""
 _SIGMAS = 2 * np.sqrt(3)
 """Widths of a Gaussian in that of a box with the same variance."""
 
@@ -104,18 +106,24 @@ def shaped(measured: Measured, shape: Shape) -> Signal:
         grid = start + np.arange(count) / ENVELOPE_RATE
         values = _limited(_smoothed(sharp(grid, 1 / ENVELOPE_RATE), shape.smooth * ENVELOPE_RATE), shape, ENVELOPE_RATE)
         return Signal(start, ENVELOPE_RATE, values, times=nothing, levels=nothing)
-    smooth = _smoothed(measured.values.astype(np.float64), shape.smooth * measured.rate)
-    values = _limited(_gated(_normalized(smooth, measured.floor, shape), shape), shape, measured.rate)
-    if shape.decay:
-        values = _held(values, shape.decay * measured.rate)
-    return Signal(measured.start + shape.delay, measured.rate, values, times=nothing, levels=nothing)
+    rate, decay = measured.rate, shape.decay or 0.0
+    # What comes before and after goes on as both ends are, so that smoothing and decay reach beyond them.
+    before, after = (int(length * rate) + 1 for length in (2 * shape.smooth, 2 * shape.smooth + TAIL * decay))
+    values = measured.values.astype(np.float64)
+    values = np.pad(values, (before, after), mode="edge") if len(values) else values
+    smooth = _smoothed(values, shape.smooth * rate)
+    values = _limited(_gated(_normalized(smooth, measured.floor, shape), shape), shape, rate)
+    if decay:
+        values = _held(values, decay * rate)
+    return Signal(measured.start - before / rate + shape.delay, rate, values, times=nothing, levels=nothing)
 
 
 def _normalized(values: Array, floor: float, shape: Shape) -> Array:
-    """Values whose percentile is 1; one below the floor is not raised. Without a floor values are as they are."""
+    """Values whose percentile is 1, of those that reach the floor, as it is. Without a floor values are as they are."""
     if shape.normalize == "absolute" or not len(values) or floor == 0:
         return np.clip(values, 0, 1)
-    top = max(float(np.percentile(values, shape.normalize)), floor)
+    audible = values[values >= floor]
+    top = max(float(np.percentile(audible, shape.normalize)), floor) if len(audible) else floor
     return np.clip(values / top, 0, 1) if top > SILENCE else np.zeros(len(values))
 
 

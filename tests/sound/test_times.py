@@ -12,6 +12,7 @@ from render.media import ffmpeg
 from render.media.audio import require_audio
 from render.sound.analysis import analyse
 from render.sound.measures import Events, Measure
+from render.sound.shaping import Shape, shaped
 from tests.sound import made
 
 ONSETS = Measure("onsets")
@@ -59,3 +60,22 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not sound" * 100)
     with pytest.raises(StorageError, match=r"s\.flac cannot be decoded"):
         analyse(track, [ONSETS])
+
+
+@pytest.mark.parametrize("shape", [Shape(), Shape(smooth=0.5), Shape(decay=0.5)], ids=["plain", "smooth", "decay"])
+def test_silence_goes_on_before_and_after_a_sound(shape: Shape, tmp_path: Path) -> None:
+    sound = 0.5 * np.sin(2 * np.pi * 440 * made.seconds(2))
+    for measure in (Measure("loudness"), Measure("loudness", band=(300, 600)), Measure("chroma", pitch=9)):
+        track = require_audio(made.write_sound(tmp_path / "tone.wav", sound))
+        signal = shaped(analyse(track, [measure])[measure], shape)
+        assert signal(np.array([-30.0, -5.0, 1.0, 15.0, 60.0]), 1 / 24) == pytest.approx([0, 0, 1, 0, 0], abs=0.05)
+
+
+def test_short_sounds_in_long_silence_are_measured(tmp_path: Path) -> None:
+    sound = np.zeros(60 * made.RATE)
+    made.place(sound, made.note(440, 0.5), 20)
+    made.place(sound, 0.05 * made.note(440, 0.5), 40)
+    track = require_audio(made.write_sound(tmp_path / "two.wav", sound))
+    for measure in (Measure("loudness"), Measure("loudness", band=(300, 600))):
+        signal = shaped(analyse(track, [measure])[measure], Shape())
+        assert signal(np.array([20.15, 40.15]), 1 / 24) == pytest.approx([1, 0.05], abs=0.15)
