@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -93,7 +93,8 @@ def _settings(name: str) -> dict[str, Any]:
     scene = {"duration": FRAMES, "loop": {"blend": 24}, "objectives": [{"layer": "blocks.10"}], **CASES[name]}
     if "source" in scene:
         picture = Path(tempfile.mkdtemp()) / "cat.png"
-        Image.fromarray(getattr(skimage.data, "chelsea")()).crop((75, 0, 375, 300)).save(picture)
+        photo: Callable[[], Any] = skimage.data.chelsea  # without types
+        Image.fromarray(photo()).crop((75, 0, 375, 300)).save(picture)
         scene["source"] = {"image": str(picture)}
     return scene
 

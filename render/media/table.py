@@ -97,8 +97,8 @@ def _columns(path: Path, names: list[str], column: str | None) -> tuple[int, int
     if column is None and others:
         return time, names.index(others[0])
     if column is None or column.lower() not in others:
-        hint = did_you_mean(column or "", others, f"it has {', '.join(others) or 'only times'}")
-        raise StorageError(f"{path} has no column {quote(column or 'of values')}{hint}")
+        hint = did_you_mean(column or "", others)
+        raise StorageError(f"{path} has no column {'of values' if column is None else quote(column)}{hint}")
     return time, names.index(column.lower())
 
 

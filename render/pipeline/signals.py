@@ -17,10 +17,11 @@ from render.scene.field_errors import FieldError
 from render.scene.functions import smooth_noise
 from render.scene.names import in_order
 from render.scene.signals import DEFAULT_PERCENTILE, PITCHES, SignalSpec
-from render.sound.analysis import analyse, tempo
+from render.sound.analysis import analyse
 from render.sound.loudness import SILENCE
 from render.sound.measures import Events, Measure, Samples
 from render.sound.shaping import Shape, shaped
+from render.sound.tempo import tempo
 
 GRID_RATE = 200.0
 """Values per second of a table, of noise or of an expression that is shaped over time."""
@@ -169,6 +170,6 @@ def _sound(sounds: Sounds, name: str, keys: tuple[str, ...], *, number: int | No
     if sound is not None:
         return sound
     if name == "output":
-        raise FieldError("the film has no sound; output.audio: song.mp3 names one", keys)
+        raise FieldError("the film has no sound; output.audio or --song names one", keys)
     has_clip = sounds.clip is not None
     raise FieldError("the clip has no sound" if has_clip else "without a clip there is no 'source' of sound", keys)

@@ -9,7 +9,7 @@ import ast
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -73,12 +73,12 @@ def is_known(name: str) -> bool:
     return name in NAMES or name in BEAT_NAMES or name in CONSTANTS or name in FUNCTIONS
 
 
-def unknown_name(name: str, signals: Iterable[str]) -> str:
+def unknown_name(name: str, signals: Collection[str]) -> str:
     """Returns what is wrong with a name of which there is no signal."""
     if name == "prev":
         return "'prev' does not exist: a frame never depends on how the run got to it"
-    known = (*NAMES, *BEAT_NAMES, *CONSTANTS, *FUNCTIONS)
-    return f"unknown name {quote(name)}{did_you_mean(name, known, first=tuple(signals))}"
+    known = (*NAMES, *BEAT_NAMES, *CONSTANTS, *FUNCTIONS, *signals)
+    return f"unknown name {quote(name)}{did_you_mean(name, known, first=signals)}"
 
 
 def parse(text: str) -> Expression:
@@ -105,7 +105,7 @@ def _parsed(text: str) -> Expression | FieldError:
         compiler = _Compiler()
         evaluate = compiler.compile(tree.body)
         references = tuple((name, indent + offset) for name, offset in compiler.references)
-        return Expression(text, evaluate, len(_WORD.findall(line)), references)
+        return Expression(text, evaluate, size=len(_WORD.findall(line)), references=references)
     except SyntaxError as error:
         return FieldError(f"not arithmetic: {error.msg}", offset=indent + max((error.offset or 1) - 1, 0))
     except FieldError as error:

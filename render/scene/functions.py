@@ -39,10 +39,11 @@ def uniform(index: Values, seed: Values) -> Values:
 def smooth_noise(place: Values, loop: Values, seed: Values) -> Values:
     """Returns smooth random values in [0, 1], independent of each other at whole numbers.
 
-    They repeat after `loop`, rounded to a whole number; it may be infinite.
+    They repeat after `loop`, which may be infinite; the distance of independent values is adjusted so that it fits.
     """
-    start = np.floor(place)
     count = np.maximum(np.rint(loop), 1.0)
+    place = place if np.isinf(count).all() else place * count / loop
+    start = np.floor(place)
     u = place - start
     first, second = (
         uniform(np.where(np.isinf(count), index, np.mod(index, count)), seed) for index in (start, start + 1)

@@ -278,7 +278,15 @@ class SceneSpec(Section):
 
     def params(self, index: int, *, is_shot_start: bool = False) -> FrameParams:
         """Returns every track's value at a frame; the first of a shot has the octaves and steps of the film's first."""
-        return frame_params(self, index, is_shot_start=is_shot_start)
+        is_first = is_shot_start or index == 0
+        octaves, steps = self.dream.first_frame_octaves if is_first else (self.dream.octaves, self.dream.steps)
+        return frame_params(
+            self.timeline,
+            index,
+            objectives=self.objectives,
+            tours=self.tours,
+            steps=steps if len(steps) > 1 else steps * octaves,
+        )
 
     def with_clip_timing(self, *, fps: Fraction, duration: Fraction) -> SceneSpec:
         """Returns the spec with a clip's rate, duration (seconds) and defaults where it sets none."""

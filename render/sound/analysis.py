@@ -13,19 +13,18 @@ import numpy as np
 from render.errors import StorageError
 from render.media.audio import AudioTrack
 from render.media.pcm import CHUNK, read_mono
-from render.sound import beats, chroma, onsets, parts
+from render.sound import chroma, onsets, parts
 from render.sound.bands import gain, hop_energy
 from render.sound.blocks import CORE, HOP, HOP_RATE, RATE, Block, Floats, blocks
 from render.sound.loudness import BAND_FLOOR, SILENCE, loud_level, root_mean_square
-from render.sound.measures import Events, Measure, Measured, Samples, Tempo
+from render.sound.measures import Events, Measure, Measured, Samples
+from render.sound.tempo import tempo
 
 ENERGY = "energy"
-ACCENTS = "accents"
 EXTREMES = "extremes"
 Feature = Measure | str
 """What a block is measured for: a loudness or onsets, all pitches (chroma without one), or one of the words above."""
 Arrays = tuple[Floats, ...]
-ALL_ONSETS = Measure("onsets")
 _WAITING = 3
 """Blocks for each thread that are held at once."""
 
@@ -40,20 +39,6 @@ def analyse(track: AudioTrack, measures: Sequence[Measure]) -> dict[Measure, Mea
     return {measure: _finished(measure, features, track=track, start=start) for measure in measures}
 
 
-def tempo(track: AudioTrack) -> Tempo:
-    """Returns the tempo and the beats of a track. Raises StorageError when it is silent, or has no beat."""
-    features = _features(track, (ENERGY, *_needs(Measure("beats"))))
-    if _loud(features) <= SILENCE:
-        raise StorageError(f"{track.path} is silent, so it has no tempo; give bpm as a number")
-    energy = features[ENERGY][0]
-    flux = onsets.Flux(*features[ALL_ONSETS])
-    found = onsets.pick(flux, ALL_ONSETS, energy=energy, loud=_loud(features))
-    result = beats.find_tempo(*features[ACCENTS], onsets=found)
-    if result is None:
-        raise StorageError(f"no beat was found in {track.path}; give bpm as a number")
-    return Tempo(result.bpm, result.beats + float(track.start))
-
-
 def waveform(track: AudioTrack, points: int) -> tuple[Floats, Floats]:
     """Returns the lowest and the highest sample in each of at most `points` equal parts of a track."""
     lows, highs = _features(track, (ENERGY, EXTREMES))[EXTREMES]
@@ -66,7 +51,7 @@ def waveform(track: AudioTrack, points: int) -> tuple[Floats, Floats]:
 def _needs(measure: Measure) -> tuple[Feature, ...]:
     match measure.kind:
         case "beats":
-            return (ACCENTS, ALL_ONSETS)
+            return ()
         case "chroma":
             return (Measure("chroma"),)
         case _:
@@ -103,13 +88,11 @@ def _measured(block: Block, feature: Feature) -> Arrays:
     match feature:
         case "energy":
             return (hop_energy(block, None),)
-        case "accents":
-            return beats.block_accents(block)
         case "extremes":
             hops = block.core.reshape(CORE, HOP)
             return hops.min(1), hops.max(1)
         case Measure(kind="chroma"):
-            return (chroma.pitch_power(block).reshape(-1),)
+            return (chroma.pitch_power(block),)
         case Measure(kind="onsets"):
             return onsets.block_flux(block, feature).arrays
         case Measure(part=None):
@@ -123,8 +106,8 @@ def _measured(block: Block, feature: Feature) -> Arrays:
     raise AssertionError(feature)
 
 
-def _pass(chunks: Iterable[Floats], features: Sequence[Feature]) -> dict[Feature, Arrays]:
-    """Measures the blocks of a sound in threads, and joins their values in order."""
+def measure_blocks(chunks: Iterable[Floats], features: Sequence[Feature]) -> dict[Feature, Arrays]:
+    """Returns features of samples at RATE, in pieces of any size; blocks are measured in threads."""
     found: dict[Feature, list[Arrays]] = {feature: [] for feature in features}
     length = 0
     for values, inside in _in_threads(
@@ -169,7 +152,7 @@ def _features(track: AudioTrack, needed: Sequence[Feature]) -> dict[Feature, Arr
     known = _known(track, (stat.st_size, stat.st_mtime_ns))
     missing = [feature for feature in needed if feature not in known]
     if missing:
-        known.update(_pass(read_mono(track, rate=RATE, chunk=CHUNK), missing))
+        known.update(measure_blocks(read_mono(track, rate=RATE, chunk=CHUNK), missing))
     return known
 
 

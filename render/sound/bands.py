@@ -52,7 +52,7 @@ def _crossing(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
 @lru_cache(maxsize=64)
 def _response(band: Band, size: int) -> Floats:
     """The response of a band in the low stream: real, so that it does not delay, and no longer than the margin."""
-    frequencies = np.fft.rfftfreq(size, 1 / LOW_RATE)
+    frequencies = np.asarray(np.fft.rfftfreq(size, 1 / LOW_RATE), np.float64)
     taps = np.fft.irfft(gain(frequencies, band) * np.cos(_crossing(frequencies)), size)
     reach = round(0.95 * MARGIN / HOP_RATE * LOW_RATE)
     window = np.zeros(size)
@@ -64,7 +64,7 @@ def _response(band: Band, size: int) -> Floats:
 @lru_cache(maxsize=64)
 def _bin_weights(band: Band) -> Floats:
     """The weights of the fine spectrum's squares that add to the mean square of the part of a band above CROSSOVER."""
-    frequencies = np.fft.rfftfreq(FINE, 1 / RATE)
+    frequencies = np.asarray(fine_centres())
     weights = np.square(gain(frequencies, band) * np.sin(_crossing(frequencies)))
     return np.asarray(np.repeat(weights, 2), np.float32)
 

@@ -1,207 +1,101 @@
-"""Tempo and beats: a path of tempi that changes slowly, then dynamic programming over accents (D. Ellis, 2007)."""
+"""Beats at a given tempo: dynamic programming over onset strength, exact times, and a regular grid through them."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import linalg
 
-from render.sound.bands import fine_centres, mel_bank
-from render.sound.blocks import CORE, FINE_AROUND, HOP_RATE, Block, Floats
-from render.sound.measures import Events, Tempo
-
-Array = NDArray[np.float64]
-BPM_RANGE = (50.0, 210.0)
-"""Beats per minute."""
-LIKELY_BPM, OCTAVES = 115.0, 1.0
-"""Beats per minute that are most likely, and the deviation of their logarithm, in octaves."""
-WINDOW, STEP = 12.0, 2.0
-"""Seconds in which a tempo is estimated, and from one estimate to the next."""
-STATES = 208
-"""Tempi in BPM_RANGE that a path consists of, 0.7 % apart."""
-CHANGE = 60.0
-"""Cost of a change of tempo by an octave between two estimates, relative to the height of a peak."""
+Floats = NDArray[np.float32]
+Times = NDArray[np.float64]
 TIGHTNESS = 300.0
-"""Cost of the squared logarithm of an interval's ratio to the period, relative to the deviation of accents."""
-MIN_PULSE = 0.12
-"""Least autocorrelation at the period of a sound that has beats."""
-SUPPORT = 0.05
-"""Seconds from a beat within which an accent belongs to it."""
-TWICE, HALF = 0.42, 0.35
-"""Accents between beats, relative to those on beats, from which on they are beats; every second beat, below which not."""
-DRUMS = (200.0, 4000.0)
-"""Hz: kicks are below, cymbals above; what is below the second counts for whether a beat is one."""
-_POWER = 1 / 3
-"""Exponent from power to loudness, roughly."""
-_LAG = 2
+"""What a deviation from the tempo costs: this times the squared logarithm of the ratio of the periods."""
+SHORTEST, LONGEST = 0.8, 1.25
+"""The least and the greatest interval of beats in periods."""
+REFINE = 3
+"""Frames within which a beat's exact time is looked for."""
+STIFFNESS = 30.0
+"""Resistance of the grid of beats to changes of the interval: it is smoothed over about fifteen beats."""
+JITTER = 1.2
+"""Frames; an onset further from the grid counts less."""
 
 
-def block_accents(block: Block) -> tuple[Floats, Floats, Floats]:
-    """Returns the increase of loudness at each hop of a block: in low, middle and high mel filters."""
-    bank = mel_bank(fine_centres(), None)
-    power = np.maximum(block.fine @ bank.for_squares, 1e-12) ** np.float32(_POWER)
-    rows = power[FINE_AROUND - _LAG : FINE_AROUND + CORE]
-    rise = np.maximum(rows[_LAG:] - rows[:-_LAG], 0)
-    centres = np.asarray(fine_centres())[bank.weights.argmax(0)]
-    low, high = centres < DRUMS[0], centres > DRUMS[1]
-    return rise[:, low].sum(1), rise[:, ~low & ~high].sum(1), rise[:, high].sum(1)
+def track_beats(strength: Floats, period: Floats) -> NDArray[np.int64]:
+    """Returns the frames of beats: the best sequence for an onset strength and the period at each frame, in frames.
 
-
-def find_tempo(low: Floats, middle: Floats, high: Floats, *, onsets: Events) -> Tempo | None:
-    """Returns the tempo of a track and its beats in seconds from its start; None when it has none.
-
-    The accents are at HOP_RATE, see `block_accents`; `onsets` are those of all frequencies, which say exactly when an accent is.
+    The strength has a standard deviation of 1. Ellis, Beat Tracking by Dynamic Programming (2007), with a period that
+    changes. All frames of one shortest interval depend on earlier ones only and are computed at once.
     """
-    accents = low + middle + high
-    envelope = _envelope(accents)
-    if len(onsets.times) < 4 or not envelope.any():
-        return None
-    path, pulse = _tempo_path(envelope)
-    if pulse < MIN_PULSE:
-        return None
-    for _ in range(3):
-        beats = _dynamic_beats(envelope, 60 / path * HOP_RATE)
-        factor = _octave((low, middle), beats, float(np.median(path)))
-        if factor == 1:
-            break
-        path = path * factor
-    refined = _refined(beats / HOP_RATE, onsets, accents)
-    if refined is None:
-        return None
-    times = _extended(refined, len(accents) / HOP_RATE)
-    return Tempo(60 / float(np.median(np.diff(refined))), times)
+    reach = int(np.ceil(LONGEST * period.max())) + 1
+    scores = np.zeros(reach + len(strength), np.float32)
+    lags = np.zeros(len(strength), np.int16)
+    start = 0
+    while start < len(strength):
+        beat = float(period[start])
+        least, most = int(np.ceil(SHORTEST * beat)), int(LONGEST * beat)
+        count = min(least, len(strength) - start)
+        choices = np.arange(most, least - 1, -1)
+        costs = (TIGHTNESS * np.square(np.log(choices / beat))).astype(np.float32)
+        earlier = sliding_window_view(scores[reach + start - most : reach + start - least + count], len(choices))
+        values = earlier - costs
+        best = values.argmax(1)
+        scores[reach + start : reach + start + count] = strength[start : start + count] + values.max(1)
+        lags[start : start + count] = choices[best]
+        start += count
+    tail = int(period[-1])
+    frame = len(strength) - tail + int(scores[-tail:].argmax())
+    frames = []
+    while frame >= 0:
+        frames.append(frame)
+        frame -= int(lags[frame])
+    return np.asarray(frames[::-1], np.int64)
 
 
-def _envelope(accents: Floats) -> Array:
-    """Accents above their mean, smoothed over 20 ms, with the deviation of their surroundings as unit."""
-    values = ndimage.gaussian_filter1d(accents.astype(np.float64), 1.5)
-    values = np.maximum(values - ndimage.uniform_filter1d(values, round(1.0 * HOP_RATE)), 0)
-    scale = np.sqrt(ndimage.uniform_filter1d(np.square(values), round(8 * HOP_RATE)))
-    floor = 0.1 * np.sqrt(np.mean(np.square(values)))
-    return values / np.maximum(scale, floor) if floor > 0 else np.zeros(len(values))
+def exact_beats(strength: Floats, frames: NDArray[np.int64]) -> Times:
+    """Returns the times of beats, in frames: onsets near them, and a smooth grid where they are absent or irregular."""
+    onsets, weights = _nearby_onsets(strength, frames)
+    grid = _smooth(onsets, weights)
+    for _ in range(4):
+        grid = _smooth(onsets, weights / (1 + np.square((onsets - grid) / JITTER)))
+    return grid
 
 
-def _tempo_path(envelope: Array) -> tuple[Array, float]:
-    """Returns the tempo at each hop in beats per minute, and the median autocorrelation at its period."""
-    size, step = round(WINDOW * HOP_RATE), round(STEP * HOP_RATE)
-    padded = np.pad(envelope, (size // 2, size))
-    starts = np.arange(0, len(envelope), step)
-    tempi = np.geomspace(*BPM_RANGE, STATES)
-    lags = 60 / tempi * HOP_RATE
-    prior = np.exp(-0.5 * np.square(np.log2(tempi / LIKELY_BPM) / OCTAVES))
-    scores, heights = np.empty((len(starts), STATES)), np.empty((len(starts), STATES))
-    window = np.hanning(size)
-    overlap = _autocorrelation(window[None])[0]
-    for first in range(0, len(starts), 256):
-        rows = np.stack([padded[s : s + size] for s in starts[first : first + 256]])
-        power = np.square(rows).mean(1, keepdims=True)
-        rows = (rows - rows.mean(1, keepdims=True)) * window
-        correlation = _autocorrelation(rows) / np.maximum(overlap, 1e-3 * overlap[0])
-        correlation /= np.maximum(np.square(rows).sum(1, keepdims=True) / overlap[0], 1e-9)
-        correlation *= power > 1e-3
-        at = np.stack([_interpolated(correlation, multiple * lags) for multiple in (1, 2, 3, 4)])
-        part = slice(first, first + len(rows))
-        heights[part] = at[0]
-        scores[part] = np.tensordot(np.array([0.4, 0.25, 0.15, 0.2]), np.maximum(at, 0), 1) * prior
-    distance = np.abs(np.subtract.outer(np.arange(STATES), np.arange(STATES))) * np.log2(tempi[1] / tempi[0])
-    cost = np.minimum(CHANGE * np.square(distance) * 8, 1.0)
-    best, previous = scores[0], np.zeros((len(starts), STATES), np.int64)
-    for index in range(1, len(starts)):
-        candidates = best[:, None] - cost
-        previous[index] = candidates.argmax(0)
-        best = candidates.max(0) + scores[index]
-    states = np.empty(len(starts), np.int64)
-    states[-1] = best.argmax()
-    for index in range(len(starts) - 1, 0, -1):
-        states[index - 1] = previous[index, states[index]]
-    audible = np.abs(heights).max(1) > 0
-    pulse = float(np.median(heights[np.arange(len(starts)), states][audible])) if audible.any() else 0.0
-    path = np.interp(np.arange(len(envelope)), starts, ndimage.gaussian_filter1d(tempi[states], 1.0))
-    return path, pulse
+def extended(beats: Times, start: float, end: float) -> Times:
+    """Returns beats that go on regularly to a start and an end."""
+    around = min(8, len(beats) - 1)
+    before = (beats[around] - beats[0]) / around
+    after = (beats[-1] - beats[-1 - around]) / around
+    earlier = beats[0] - before * np.arange(int(max(beats[0] - start, 0) / before), 0, -1)
+    later = beats[-1] + after * np.arange(1, int(max(end - beats[-1], 0) / after) + 1)
+    joined = np.concatenate((earlier, beats, later))
+    return np.asarray(joined[(joined >= start) & (joined < end)])
 
 
-def _autocorrelation(rows: Array) -> Array:
-    """The autocorrelation of each row up to four of the longest periods."""
-    longest = round(4.1 * 60 / BPM_RANGE[0] * HOP_RATE)
-    size = fft.next_fast_len(2 * rows.shape[1], real=True)
-    correlation = fft.irfft(np.square(np.abs(fft.rfft(rows, size, axis=1))), size, axis=1)
-    return np.asarray(correlation[:, :longest])
+def _nearby_onsets(strength: Floats, frames: NDArray[np.int64]) -> tuple[Times, Times]:
+    """The greatest onset strength near each beat, at the top of a parabola, and its weight in [0, 1]."""
+    padded = np.pad(strength.astype(np.float64), REFINE + 1)
+    windows = sliding_window_view(padded, 2 * REFINE + 3)[frames]
+    inner = windows[:, 1:-1]
+    place = inner.argmax(1)
+    rows = np.arange(len(frames))
+    left, top, right = windows[rows, place], windows[rows, place + 1], windows[rows, place + 2]
+    curvature = np.minimum(left - 2 * top + right, -1e-9)
+    shift = np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)
+    usual = max(float(np.percentile(top, 75)), 1e-9)
+    return frames + (place - REFINE) + shift, np.minimum(top / usual, 1) + 1e-4
 
 
-def _interpolated(rows: Array, at: Array) -> Array:
-    low = at.astype(np.int64)
-    return np.asarray(rows[:, low] * (1 - at + low) + rows[:, low + 1] * (at - low))
-
-
-def _dynamic_beats(envelope: Array, period: Array) -> Array:
-    """Returns the beats in hops: the sequence with the largest sum of accents less the costs of its intervals.
-
-    All hops of less than half a period are computed at once, because none can be the beat before another.
-    """
-    longest, shortest = round(period.max() * 2), max(2, round(period.min() / 2))
-    lags = np.arange(shortest, longest + 1)
-    count = len(envelope)
-    total = np.concatenate([np.zeros(longest), np.empty(count)])
-    origin = np.full(count, -1, np.int64)
-    logs = np.log(lags)
-    for start in range(0, count, shortest):
-        rows = np.arange(start, min(start + shortest, count))
-        cost = TIGHTNESS * np.square(logs - np.log(period[start]))
-        candidates = total[longest + rows[:, None] - lags] - cost
-        choice = candidates.argmax(1)
-        total[longest + rows] = envelope[rows] + candidates[np.arange(len(rows)), choice]
-        origin[rows] = rows - lags[choice]
-    beats = (
-        [int(count - period[-1] + total[longest + count - int(period[-1]) :].argmax())] if count > period[-1] else []
-    )
-    while beats and origin[beats[-1]] >= 0:
-        beats.append(int(origin[beats[-1]]))
-    return np.array(beats[::-1], np.float64) + 0.5
-
-
-def _octave(groups: tuple[Floats, ...], beats: Array, bpm: float) -> float:
-    """Returns 2 when there are beats between the beats, 1/2 when every second is none, else 1.
-
-    Each group of accents counts relative to its own strong ones, so that a kick weighs as much as a snare.
-    """
-    if len(beats) < 4:
-        return 1.0
-    at, middles = beats.astype(np.int64), ((beats[1:] + beats[:-1]) / 2).astype(np.int64)
-    on, between = np.zeros(len(at)), np.zeros(len(middles))
-    for group in groups:
-        strong = ndimage.maximum_filter1d(group.astype(np.float64), 9)
-        unit = max(float(np.percentile(strong, 95)), 1e-9)
-        on += np.minimum(strong[at] / unit, 1)
-        between += np.minimum(strong[middles] / unit, 1)
-    if between.mean() > TWICE * on.mean() and 2 * bpm <= BPM_RANGE[1]:
-        return 2.0
-    even, odd = sorted([on[0::2].mean(), on[1::2].mean()])
-    return 0.5 if even < HALF * odd and bpm / 2 >= BPM_RANGE[0] else 1.0
-
-
-def _refined(beats: Array, onsets: Events, accents: Floats) -> Array | None:
-    """Returns beats at the onsets that belong to them; others are interpolated between those. None without any."""
-    if len(beats) < 3:
-        return None
-    frames = np.clip((onsets.times * HOP_RATE).astype(np.int64), 0, len(accents) - 1)
-    weights = ndimage.maximum_filter1d(accents, 5)[frames].astype(np.float64)
-    snapped = np.full(len(beats), np.nan)
-    first = np.searchsorted(onsets.times, beats - SUPPORT)
-    end = np.searchsorted(onsets.times, beats + SUPPORT)
-    for index in np.flatnonzero(end > first):
-        near = slice(first[index], end[index])
-        snapped[index] = onsets.times[near][weights[near].argmax()]
-    known = np.flatnonzero(~np.isnan(snapped))
-    if len(known) < 3:
-        return None
-    span = np.arange(known[0], known[-1] + 1)
-    return np.asarray(np.interp(span, known, snapped[known]))
-
-
-def _extended(beats: Array, duration: float) -> Array:
-    """Beats that go on with the intervals of the first and the last beats, from 0 to `duration` seconds."""
-    intervals = np.diff(beats)
-    head, tail = float(np.median(intervals[:8])), float(np.median(intervals[-8:]))
-    before = beats[0] - head * np.arange(int(max(beats[0], 0) / head), 0, -1)
-    after = beats[-1] + tail * np.arange(1, int(max(duration - beats[-1], 0) / tail) + 1)
-    return np.concatenate([before[before >= 0], beats, after])
+def _smooth(onsets: Times, weights: Times) -> Times:
+    """Minimises the weighted squared distances from onsets plus STIFFNESS times the squared second differences."""
+    count = len(onsets)
+    if count < 3:
+        return onsets
+    bands = np.zeros((3, count))
+    bands[2] = weights
+    for offset, coefficient in ((0, 1.0), (1, -2.0), (2, 1.0)):
+        bands[2, offset : count - 2 + offset] += STIFFNESS * coefficient**2
+    bands[1, 1 : count - 1] += STIFFNESS * -2.0
+    bands[1, 2:count] += STIFFNESS * -2.0
+    bands[0, 2:] = STIFFNESS
+    return np.asarray(linalg.solveh_banded(bands, weights * onsets))

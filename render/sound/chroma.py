@@ -7,6 +7,7 @@ low notes are told apart, and tunings up to 40 cents off A = 440 Hz keep their p
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from render.sound.blocks import CORE, DECIMATION, HOP, HOP_RATE, LOW_RATE, MARGIN, Block, Floats, squares
 
@@ -18,6 +19,8 @@ SIZE = 2048
 RANGE = (55.0, 3300.0)
 """Hz of the tones that count."""
 A4 = 440.0
+CENTRE, OCTAVES = 880.0, 2.0
+"""Hz of the tones that count most, and the deviation of the weights in octaves."""
 QUIET = 1e-6
 """Share of the loud parts' power below which a moment has no pitch: -60 dB."""
 
@@ -35,12 +38,17 @@ def pitch_power(block: Block) -> Floats:
     shift = (a - c) / (2 * (a - 2 * b + c) - 1e-12)
     frequencies = (first + columns + shift) * LOW_RATE / SIZE
     pitches = np.rint(12 * np.log2(frequencies / A4)).astype(np.int64) + 9
-    total = np.bincount(rows * 12 + pitches % 12, weights=np.exp(b), minlength=12 * len(power))
+    total = np.bincount(rows * 12 + pitches % 12, weights=np.exp(b) * _weight(frequencies), minlength=12 * len(power))
     return np.asarray(total.reshape(-1, 12), np.float32)
 
 
+def _weight(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weight of tones: those around 880 Hz count most, as in librosa, so that bass does not hide chords."""
+    return np.exp(-0.5 * np.square(np.log2(frequencies / CENTRE) / OCTAVES))
+
+
 def shares(power: Floats, loud: float) -> Floats:
-    """Returns the share of each pitch, Nx12 in [0, 1]; 0 where the sound is much quieter than `loud`, its loud parts."""
+    """Returns the share of each pitch, Nx12 in [0, 1]; 0 where the sound is much quieter than `loud`."""
     total = power.sum(1, keepdims=True)
     share = power / np.maximum(total, np.float32(QUIET * loud**2))
     return np.where(total > QUIET * loud**2, share, np.float32(0)).astype(np.float32)

@@ -22,9 +22,9 @@ LAG = 0.02
 """Seconds from one spectrum to the one that it is compared with."""
 QUIETEST = 1e-8
 """Power of a filter below which it is silent: -80 dB of full scale."""
-MIN_FLUX, NOISE_FLUX = 1.0, 22.0
-"""Decibels by which the flux of an onset exceeds what is usual around it; the second is divided by the root of the
-number of filters, because the flux of noise varies more in few filters."""
+MIN_FLUX, NOISE_FLUX = 1.0, 40.0
+"""Decibels by which the flux of an onset exceeds what is usual around it; the second is divided by the number
+of filters, because the flux of noise varies more in few filters."""
 SPREAD = 5.0
 """How many times the usual spread of the flux below its median an onset's flux is above the median."""
 SURROUNDINGS = 3.0
@@ -41,7 +41,9 @@ _SEGMENT = 2048
 """Samples around a peak of the flux in which the rise is searched, 64 ms."""
 _STEP = 16
 """Samples of a step of the search, 0.5 ms."""
-_RISEN = 0.06
+_OVERTONES = 4.0
+"""Ratio of the highest frequency of the band in which the time of an onset is found, to that of the onset's band."""
+_RISEN = 0.15
 """Share of the increase of the power at which a sound has begun."""
 _EDGE_FRAMES = 3
 """Frames at the end of a track whose windows reach beyond it."""
@@ -98,9 +100,14 @@ def block_flux(block: Block, measure: Measure) -> Flux:
     is_peak = (flux == ndimage.maximum_filter1d(flux, 2 * near + 1))[core] & (flux[core] > MIN_FLUX)
     rise = np.full(count, np.nan, np.float32)
     peaks = np.flatnonzero(is_peak)
-    rise[peaks] = _rises(block, peaks * round(HOP_RATE / rate) * HOP, hop=round(RATE / rate), band=measure.band)
+    rise[peaks] = _rises(block, peaks * round(HOP_RATE / rate) * HOP, hop=round(RATE / rate), band=_wider(measure.band))
     after = np.maximum(power[core], power[around + lag : around + lag + count])
     return Flux(flux[core], after.sum(1), rise)
+
+
+def _wider(band: Band | None) -> Band | None:
+    """The band in which the time of an onset is found: a narrow one would spread it."""
+    return None if band is None else (band[0], band[1] * _OVERTONES)
 
 
 def _rises(block: Block, starts: NDArray[np.int64], *, hop: int, band: Band | None) -> Floats:
@@ -112,7 +119,7 @@ def _rises(block: Block, starts: NDArray[np.int64], *, hop: int, band: Band | No
         return np.zeros(0, np.float32)
     first = MARGIN * HOP + starts + hop // 2 - _SEGMENT // 2
     segments = block.samples[first[:, None] + np.arange(_SEGMENT)]
-    frequencies = np.fft.rfftfreq(_SEGMENT, 1 / RATE)
+    frequencies = np.asarray(np.fft.rfftfreq(_SEGMENT, 1 / RATE), np.float64)
     emphasis = np.minimum(frequencies / 2000, 1) + 0.05 if band is None else gain(frequencies, band)
     spectra = fft.rfft(segments, axis=1) * emphasis.astype(np.float32)
     energy = np.square(fft.irfft(spectra, _SEGMENT, axis=1)).reshape(len(starts), -1, _STEP).sum(2)
@@ -126,7 +133,9 @@ def _rises(block: Block, starts: NDArray[np.int64], *, hop: int, band: Band | No
     is_low = energy < (before + _RISEN * (highest - before))[:, None]
     is_low &= np.arange(steps) <= peak[:, None]
     begins = np.where(is_low.any(1), steps - is_low[:, ::-1].argmax(1), peak)
-    seconds = (begins * _STEP - _SEGMENT // 2) / RATE
+    # The filter spreads energy to the step before. The end of the step: no onset is before its sound, so that the frame
+    # that displays it is never the one before.
+    seconds = ((begins + 2) * _STEP - _SEGMENT // 2) / RATE
     has_risen = highest > 2 * before
     seconds = np.where(has_risen, seconds, 0)
     return np.where(~has_risen & (after < 0.3 * before), np.nan, seconds).astype(np.float32)
@@ -144,7 +153,7 @@ def pick(found: Flux, measure: Measure, *, energy: Floats, loud: float) -> Event
     usual = ndimage.median_filter(flux, length, mode="reflect")
     spread = usual - ndimage.percentile_filter(flux, 10, length, mode="reflect")
     excess = flux - usual
-    least = MIN_FLUX + NOISE_FLUX / np.sqrt(filters_of(measure).shape[1])
+    least = MIN_FLUX + NOISE_FLUX / filters_of(measure).shape[1]
     quiet = (QUIET if measure.band is None else BAND_FLOOR) * loud
     is_onset = ~np.isnan(found.rise) & (excess > np.maximum(least, SPREAD * spread)) & (found.level > quiet**2)
     is_onset[-_EDGE_FRAMES:] = False

@@ -82,7 +82,7 @@ def _median(arrays: list[Levels]) -> Levels:
 
 @cache
 def _median_network(count: int) -> tuple[tuple[int, int], ...]:
-    """The comparisons that the middle of `count` values needs in Batcher's merge exchange (Knuth, 5.2.2, algorithm M)."""
+    """The comparisons that the middle of `count` values needs in Batcher's merge exchange (Knuth 5.2.2, M)."""
     pairs: list[tuple[int, int]] = []
     top = 1 << ((count - 1).bit_length() - 1)
     step = top

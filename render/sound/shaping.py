@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from render.sound.loudness import SILENCE
-from render.sound.measures import Events, Measured, Samples
+from render.sound.measures import Events, Measured
 
 Array = NDArray[np.float64]
 EVENT_DECAY = 0.3
@@ -27,11 +27,11 @@ _SIGMAS = 2 * np.sqrt(3)
 class Shape:
     """How a measure becomes a signal, in this order; times in seconds.
 
-    `normalize`: the percentile of the measure that becomes 1, None: values as measured, cut at 1. Events have strengths
-    already, and chroma is a share: both stay as they are. `gate`: values below it become 0, the others keep their
-    value. `power`: the exponent. `smooth`: the width of a Gaussian that does not delay. `attack`: the time in which the
-    value rises from 0 to 1 at the fastest. `decay`: the time in which a peak falls to 1/e; between peaks the signal
-    falls no faster. `delay`: how much later the signal is; negative: earlier.
+    `smooth`: the width of a Gaussian that does not delay. `normalize`: the percentile of the measure that becomes 1, so
+    that slow signals reach 1 too; "absolute": values as measured, cut at 1. Events have strengths already, and chroma
+    is a share: both stay as they are. `gate`: values below it become 0, the others keep their value. `power`: the
+    exponent. `attack`: the time in which the value rises from 0 to 1 at the fastest. `decay`: the time in which a peak
+    falls to 1/e; between peaks the signal falls no faster. `delay`: how much later the signal is; negative: earlier.
     """
 
     smooth: float = 0.0
@@ -104,18 +104,18 @@ def shaped(measured: Measured, shape: Shape) -> Signal:
         grid = start + np.arange(count) / ENVELOPE_RATE
         values = _limited(_smoothed(sharp(grid, 1 / ENVELOPE_RATE), shape.smooth * ENVELOPE_RATE), shape, ENVELOPE_RATE)
         return Signal(start, ENVELOPE_RATE, values, times=nothing, levels=nothing)
-    values = _smoothed(_gated(_normalized(measured, shape), shape), shape.smooth * measured.rate)
-    values = _limited(values, shape, measured.rate)
+    smooth = _smoothed(measured.values.astype(np.float64), shape.smooth * measured.rate)
+    values = _limited(_gated(_normalized(smooth, measured.floor, shape), shape), shape, measured.rate)
     if shape.decay:
         values = _held(values, shape.decay * measured.rate)
     return Signal(measured.start + shape.delay, measured.rate, values, times=nothing, levels=nothing)
 
 
-def _normalized(measured: Samples, shape: Shape) -> Array:
-    values = measured.values.astype(np.float64)
-    if shape.normalize == "absolute" or not len(values) or measured.floor == 0:
+def _normalized(values: Array, floor: float, shape: Shape) -> Array:
+    """Values whose percentile is 1; one below the floor is not raised. Without a floor values are as they are."""
+    if shape.normalize == "absolute" or not len(values) or floor == 0:
         return np.clip(values, 0, 1)
-    top = max(float(np.percentile(values, shape.normalize)), measured.floor)
+    top = max(float(np.percentile(values, shape.normalize)), floor)
     return np.clip(values / top, 0, 1) if top > SILENCE else np.zeros(len(values))
 
 

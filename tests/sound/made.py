@@ -25,7 +25,7 @@ def write_sound(path: Path, samples: Array, *options: str, rate: int = RATE) -> 
     return path
 
 
-def place(sound: Array, part: Array, time: float, gain: float = 1.0) -> None:
+def place(sound: Array, part: Array, time: float, *, gain: float = 1.0) -> None:
     """Adds a part to a sound at a time in seconds."""
     start = round(time * RATE)
     end = min(start + len(part), len(sound))
@@ -62,7 +62,8 @@ def hat(seed: int = 2) -> Array:
 def note(frequency: float, length: float, attack: float = 0.02) -> Array:
     t = seconds(length)
     envelope = np.minimum(t / attack, 1) * np.exp(-t / (0.6 * length)) * np.minimum((length - t) / 0.02, 1)
-    return 0.3 * envelope * sum(np.sin(2 * np.pi * frequency * h * t) / h**1.5 for h in range(1, 6))
+    tones = [np.sin(2 * np.pi * frequency * h * t) / h**1.5 for h in range(1, 6)]
+    return np.asarray(0.3 * envelope * np.sum(tones, 0))
 
 
 def clicks(times: Sequence[float] | Array, length: float, noise: float = 0.0) -> Array:
@@ -94,11 +95,11 @@ def made_music(
             place(sound, snare(), bar + position * beat)
         for position in range(4):
             place(sound, hat(), bar + position * beat)
-            place(sound, hat(), bar + (position + swing) * beat, 0.7)
+            place(sound, hat(), bar + (position + swing) * beat, gain=0.7)
         if melody:
             root = 55 * 2 ** (((bar / beat // 4) % 4) * 2 / 12)
             for position in (0, 1 + swing, 3):
-                place(sound, note(root, beat), bar + position * beat, 0.5)
+                place(sound, note(root, beat), bar + position * beat, gain=0.5)
             for step in (0, 4, 7):
-                place(sound, note(root * 4 * 2 ** (step / 12), 4 * beat, 0.3), bar, 0.2)
+                place(sound, note(root * 4 * 2 ** (step / 12), 4 * beat, 0.3), bar, gain=0.2)
     return 0.5 * sound

@@ -1,0 +1,62 @@
+"""Signals in a scene file: what is wrong with them is reported where it is, with a remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from render.scene.names import in_order
+from tests.scene.test_document import load, problems, under_caret
+
+OBJECTIVES = "objectives: [{layer: blocks.4}]"
+
+
+@pytest.mark.parametrize(
+    ("line", "says", "caret"),
+    [
+        ("signals: {hit: 1}\ncamera: {zoom: 1 + hitt}", "unknown name 'hitt'; did you mean 'hit'?", "hitt}"),
+        ("camera: {zoom: 1 + prev}", "'prev' does not exist: a frame never depends on how the run got to it", "prev"),
+        ("signals: {sin: 1}", "'sin' already means something in expressions; a signal needs another name", "sin"),
+        ("signals: {beat: 1}", "'beat' already means something in expressions; a signal needs another name", "beat"),
+        ("signals: {my-hit: 1}", "'my-hit' is not a name: letters, digits and _, not beginning with a digit", "my-hit"),
+        ("signals: {a: 0.5 * b, b: c + 0.1, c: 1 - a}", "'a' depends on itself: a -> b -> c -> a", "a}"),
+        ("signals: {a: a / 2}", "'a' depends on itself: a -> a", "a / 2"),
+        ("signals: {a: 1.5}", "1.5 must be from 0 to 1", "1.5"),
+        ("signals: {a: {noise: 3}}", "'3' has no unit: 0.1s, or beats, 1b", "3}"),
+        ("signals: {a: {noise: 2s, csv: t.csv}}", "one of audio, csv, noise, value belongs in a signal, not 2", "{"),
+        ("signals: {a: {smooth: 2s}}", "exactly one of audio, csv, noise, value belongs in a signal, not 0", "{"),
+        ("signals: {a: {noise: 2s, band: [1, 2]}}", "'band' belongs to 'audio'", "band"),
+        ("signals: {a: {audio: source, onsets: true, beats: true}}", "a signal is one of onsets, beats", "beats"),
+        ("signals: {a: {audio: source, band: [1, 2], beats: true}}", "'band' cannot be combined with 'beats'", "band"),
+        ("signals: {a: {audio: source, band: [200, 100]}}", "the lower frequency comes first", "[200"),
+        ("signals: {a: {audio: source, chroma: H}}", "unknown pitch 'H'", "H}"),
+        ("signals: {a: {audio: source, smoth: 1s}}", "unknown key 'smoth'; did you mean 'smooth'?", "smoth"),
+        ("signals: {a: {value: 1, normalize: 90}}", "only a sound or a table is normalized", "normalize"),
+    ],
+)  # fmt: skip
+def test_a_wrong_signal_is_an_error_where_it_is_wrong(line: str, says: str, caret: str, tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"{line}\n{OBJECTIVES}\n")
+    assert says in problem.message
+    assert under_caret(problem).startswith(caret)
+
+
+def test_a_signal_with_an_error_is_known_to_others(tmp_path: Path) -> None:
+    text = "signals: {bass: {audio: a.wav, bnd: [1, 2]}}\ncamera: {zoom: 1 + bass, rotate: bas}"
+    assert [problem.message for problem in problems(tmp_path, f"{text}\n{OBJECTIVES}\n")] == [
+        "unknown key 'bnd'; did you mean 'band'?",
+        "unknown name 'bas'; did you mean 'bass'?",
+    ]
+
+
+def test_signals_come_after_those_that_they_refer_to(tmp_path: Path) -> None:
+    spec = load(tmp_path, f"signals: {{a: b * c, b: 0.5, c: b - d, d: {{noise: 1s}}}}\n{OBJECTIVES}\n")
+    assert in_order(spec.signals) == ("b", "d", "c", "a")
+    assert spec.signals["b"].value is not None
+
+
+def test_pitches_have_sharps_and_flats(tmp_path: Path) -> None:
+    names = {"c": "C", "Bb": "A#", "eb": "D#", "F#": "F#"}
+    for written, pitch in names.items():
+        spec = load(tmp_path, f"signals: {{a: {{audio: output, chroma: '{written}'}}}}\n{OBJECTIVES}\n")
+        assert spec.signals["a"].chroma == pitch
