@@ -3,7 +3,7 @@
 A film that repeats is first dreamed from a frame before its blend up to its length: this is the lead-in, and its last
 frame is frame 0. The film goes on from there. When it comes to the blend, the lead-in has for each frame the picture
 that leads to frame 0 with the same camera, objectives and random numbers. The film is pulled toward it before it is
-dreamed, place by place, so that a place changes fast, and the dream joins it to its surroundings.
+dreamed; places begin one after the other, and the dream joins each to its surroundings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from render.motion.propagate import ShotStart, StillInterval, StillPropagator, l
 from render.motion.warp import Affine, warp_affine
 
 CHANGING = 1.0
-"""Share of a blend in which a place changes, relative to the time in which all places begin to."""
+"""Share of a blend in which a place changes, relative to the time in which all places begin to: a longer time is calmer."""
 COMPLETE = 0.9
 """Share of a blend after which the film is its lead-in everywhere, so that nothing changes at the join."""
 DETAIL_RADIUS = 7
