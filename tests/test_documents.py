@@ -26,6 +26,7 @@ from render.media import ffmpeg
 from render.sweep.cells import SweepScene, find_cells
 from render.sweep.model import SweepOptions
 from tests.media.clips import write_clip
+from tests.sound.made import made_music, write_sound
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -38,8 +39,9 @@ SOURCES = {
     "paint": ("source.image", "me.jpg"),
     "stylize": ("source.video", "clip.mp4"),
     "dreamscape": ("source.video", "clip.mp4"),
+    "music": ("output.audio", "song.mp3"),
 }
-"""Settings without which a scene has no source."""
+"""Settings without which a scene has no source, or no song."""
 
 
 def blocks(document: Path) -> Iterator[tuple[int, str, str]]:
@@ -98,6 +100,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(folder / "sky.png", folder / "shots" / f"{number:04d}.png")
     tone = ("-f", "lavfi", "-i", "sine=frequency=440:duration=3", "-c:a", "aac")
     ffmpeg.run(*ffmpeg.QUIET, *tone, str(folder / "song.m4a"))
+    write_sound(folder / "song.mp3", made_music(128, 10, pattern="four"), "-c:a", "libmp3lame")
     network = torchvision.models.googlenet(weights=None, init_weights=False)
     torch.save(network.state_dict(), folder / "my.pth")
     (folder / "configs").symlink_to(ROOT / "configs")
@@ -169,7 +172,7 @@ def commands_of(group: Any) -> Iterator[Any]:
 
 
 def overrides(scene: Path, settings: list[str]) -> list[tuple[str, str, str]]:
-    """Returns the overrides of KEY=VALUE settings, and a source for a scene that has none."""
+    """Returns the overrides of KEY=VALUE settings, and a source or a song for a scene that has none."""
     pairs = dict([SOURCES[scene.stem]] if scene.stem in SOURCES else [])
     pairs |= {key: value for key, _, value in (setting.partition("=") for setting in settings)}
     return [("--set", key, value) for key, value in pairs.items()]

@@ -22,7 +22,7 @@ from render.motion.propagate import ShotStart, StillInterval, StillPropagator, l
 from render.motion.warp import Affine, warp_affine
 
 CHANGING = 1.0
-"""Share of a blend in which a place changes, relative to the time in which all places begin to: a longer time is calmer."""
+"""Time in which a place changes, relative to the time in which all places begin to: a longer one is calmer."""
 COMPLETE = 0.9
 """Share of a blend after which the film is its lead-in everywhere, so that nothing changes at the join."""
 DETAIL_RADIUS = 7

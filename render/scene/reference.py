@@ -80,7 +80,7 @@ for example `in_out_sine`. `back` and `elastic` exceed the two values between wh
 
 **Expressions** are arithmetic with `+ - * / // % **` and parentheses, comparisons, which are 1 or 0, and
 `a if c else b`; they are not executed as Python. Names are `t` (seconds), `frame`, `fps` and `duration` (seconds), the
-constants $constants, the scene's [signals](signals.md), and with a tempo `beat` and `bar`, which count from 0, between
+constants $constants, the scene's [signals](music.md), and with a tempo `beat` and `bar`, which count from 0, between
 beats with a fraction, and `bpm`. `16b` is the time of beat 16 in seconds. An expression has at most $length characters,
 and exponents are from -$exponent to $exponent. The functions are
 $functions.
