@@ -25,9 +25,12 @@ from render.scene.field_errors import MAX_PROBLEMS, Loc
 from render.scene.fields import FileField
 from render.scene.model import SceneSpec
 from render.scene.yaml_tree import parse_yaml
+from render.system.checksum import sha256
 from render.text import Problem, quote, similar_file
 
 MAX_SCALE = 8
+MAX_RENAMED = 100
+"""Files beside a film among which one that it was made from is found by its checksum."""
 NOWHERE_ELSE: Mapping[str, str] = MappingProxyType({})
 TRACK_KEYS: dict[Loc, Loc] = {("source", "video"): ("source", "track"), ("output", "audio"): ("output", "audio_track")}
 """From the key that names a file to the key that chooses its track."""
@@ -104,8 +107,22 @@ def _complete(written: Document, scale: float, files: Mapping[str, str]) -> Scen
 
 def _located(written: Document, keys: Loc, name: str) -> Path:
     """The path of a named file; one that a film names is beside it, whatever folder the film names."""
-    is_embedded = written.film is not None and written.is_in_file(keys)
-    return written.folder(keys) / (PurePath(name).name if is_embedded else name)
+    folder = written.folder(keys)
+    if written.film is None or not written.is_in_file(keys):
+        return folder / name
+    path = folder / PurePath(name).name
+    files = written.film.get("files")
+    checksum = files.get(".".join(map(str, keys))) if isinstance(files, dict) else None
+    return path if os.path.lexists(path) else _same_file(path, checksum) or path
+
+
+def _same_file(path: Path, checksum: object) -> Path | None:
+    """The file of another name beside a path, of the same suffix, that has a checksum; None when there is none."""
+    try:
+        others = sorted(file for file in path.parent.iterdir() if file.suffix == path.suffix and file.is_file())
+        return next((file for file in others[:MAX_RENAMED] if sha256(file) == checksum), None)
+    except (OSError, StorageError):  # a folder that cannot be read has no such file
+        return None
 
 
 def _check_files(spec: SceneSpec, paths: Mapping[Loc, Path], written: Document) -> None:

@@ -114,11 +114,14 @@ def test_another_song_is_another_film(song: Path, workspace: Path) -> None:
         make(*other)
 
 
-def test_a_film_is_made_again_from_itself(song: Path, workspace: Path) -> None:
+@pytest.mark.parametrize("name", ["song.wav", "another name.wav"])
+def test_a_film_is_made_again_from_itself(name: str, song: Path, workspace: Path) -> None:
+    """The sound is beside it, or found by its checksum under another name."""
     expected = sha256(make(*SETTINGS).path)
     moved = workspace / "elsewhere"
     moved.mkdir()
     shutil.move(FILM, moved / "film.mp4")
-    shutil.move("song.wav", moved / "song.wav")
+    write_sound(moved / "a.wav", clicks([0.4], 2))
+    shutil.move("song.wav", moved / name)
     again = render(load(moved / "film.mp4", [("--output", "output.path", "again.mp4")])).path
     assert sha256(again) == expected
