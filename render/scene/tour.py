@@ -10,7 +10,7 @@ from itertools import count
 
 import numpy as np
 
-from render.scene.clock import Clock, Time, Unit, Values
+from render.scene.clock import Clock, Time, Values
 from render.scene.tracks import Keyframe, Track, ValueRange
 
 Thing = str | int
@@ -59,12 +59,11 @@ def shuffled(things: Sequence[Thing], seed: int) -> Iterator[Thing]:
         last = order[-1]
 
 
-def _after(durations: Sequence[tuple[Time, int]], clock: Clock) -> Fraction:
-    """Returns the frame after some durations, each so many times; those of one unit are added before."""
-    totals: dict[Unit, Fraction] = {}
-    for time, times in durations:
-        totals[time.unit] = totals.get(time.unit, Fraction(0)) + time.value * times
-    return sum((Time(value, unit).frames(clock) for unit, value in totals.items()), Fraction(0))
+def _parts(duration: Time, clock: Clock) -> tuple[Fraction, Fraction]:
+    """Returns a duration as beats and as frames, one of which is 0. Raises FieldError for a beat without a tempo."""
+    if not duration.needs_beats or clock.beats is None:
+        return Fraction(0), duration.frames(clock)
+    return duration.value * (clock.beats.per_bar if duration.unit == "bar" else 1), Fraction(0)
 
 
 def turns(things: Iterable[Thing], clock: Clock, *, hold: Time, fade: Time) -> Iterator[Turn]:
@@ -74,8 +73,12 @@ def turns(things: Iterable[Thing], clock: Clock, *, hold: Time, fade: Time) -> I
     Turns in beats change on the beats.
     """
 
+    (hold_beats, hold_frames), (fade_beats, fade_frames) = _parts(hold, clock), _parts(fade, clock)
+    has_beats = bool(hold_beats or fade_beats)
+
     def after(holds: int, fades: int) -> Fraction:
-        return _after([(hold, holds), (fade, fades)], clock)
+        frames = holds * hold_frames + fades * fade_frames
+        return frames + Time(holds * hold_beats + fades * fade_beats, "b").frames(clock) if has_beats else frames
 
     for number, thing in enumerate(things):
         begin = after(number, number - 1), after(number, number)

@@ -33,6 +33,7 @@ from tests.production.films import (
     write_clip,
 )
 from tests.production.processes import run_render
+from tests.sound.made import made_music, write_sound
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -148,9 +149,11 @@ def test_the_embedded_scene_of_a_config_is_that_scene(config: Path, workspace: P
     for style in ("strokes.jpg", "styles/strokes.jpg"):  # beside a film, and where a scene names it
         Path(style).parent.mkdir(exist_ok=True)
         cv2.imwrite(style, np.full((64, 64, 3), 99, np.uint8))
-    sources = dict.fromkeys(("photo", "cloud", "paint"), "image=p.png")
-    sources |= dict.fromkeys(("stylize", "dreamscape"), f"video={CLIP}")
-    key, _, value = f"source.{sources.get(config.stem, '')}".partition("=")
+    write_sound(workspace / "song.wav", made_music(128, 10, pattern="four"))
+    needed = dict.fromkeys(("photo", "cloud", "paint"), "source.image=p.png")
+    needed |= dict.fromkeys(("stylize", "dreamscape"), f"source.video={CLIP}")
+    needed["music"] = "output.audio=song.wav"
+    key, _, value = needed.get(config.stem, "").partition("=")
     scene = load(config, [("--set", key, value)] if value else [])
     written = scene.spec.model_dump(mode="json", exclude_none=True, by_alias=True)
     film = workspace / f"embeds{Path(scene.output.path).suffix}"
