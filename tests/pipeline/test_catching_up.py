@@ -92,13 +92,8 @@ def test_uncovered_ground_catches_up_within_six_frames_and_the_rest_does_not_pul
     share = strengths(covered, network, ground) / strengths(always, network, ground)
     assert share[UNCOVERED] < 0.8
     assert (share[UNCOVERED + 5 :] >= 0.8).all()
-    pulse, usual = (_largest_change(strengths(each, network, rest)[UNCOVERED - 3 :]) for each in (covered, always))
-    assert pulse < 2 * usual  # of the film in which nothing is uncovered; how much it changes depends on the processor
-
-
-def _largest_change(values: Tensor) -> float:
-    """The largest change from a value to the next, as a share of it."""
-    return float((values[1:] / values[:-1] - 1).abs().max())
+    of_rest = strengths(covered, network, rest)[UNCOVERED - 3 :]
+    assert ((of_rest[1:] / of_rest[:-1]) - 1).abs().max() < 0.06
 
 
 def test_steps_are_added_only_while_something_is_behind(
