@@ -11,7 +11,7 @@ from typing import Any
 
 from render.errors import SceneError, StorageError, UsageError
 from render.scene.field_errors import FieldError, Loc
-from render.scene.fields import Named, OneOf
+from render.scene.fields import OneOf, ShortForm
 from render.scene.habits import remedy
 from render.scene.mapping import scene_text, value_text
 from render.scene.structure import sections_at
@@ -117,8 +117,9 @@ def _override(root: Node, override: Override) -> Node:
     position = Position(option, 1, 1, text=value.position.text)
     for depth in range(1, len(path)):
         node = root.find(path[:depth])
-        if isinstance(node.value, str) and any(issubclass(section, Named) for section in sections_at(path[:depth])):
-            root = root.replaced((*path[:depth], "name"), node, key=position)  # a name becomes a mapping
+        for section in sections_at(path[:depth]):
+            if issubclass(section, ShortForm) and node.value is not None and not isinstance(node.value, dict | list):
+                root = root.replaced((*path[:depth], section.alone), node, key=position)  # it becomes a mapping
     root = root.replaced(path, value, key=position)
     _remove_other_choices(root, path)
     return root

@@ -25,6 +25,8 @@ from render.scene.tracks import Track, ValueRange, parse_track, track_schema
 from render.text import did_you_mean, quote
 
 MAX_PATH_LENGTH = 4096
+_OF_KEY = ("title", "description", "default")
+"""What the schema of a key says besides which values it has."""
 
 
 @dataclass(frozen=True)
@@ -208,20 +210,28 @@ class Section(BaseModel):
                 yield value_path, value, info
 
 
-class Named(Section):
-    """A mapping, or the value of its key `name` alone: `googlenet`, or `{name: googlenet, weights_file: my.pth}`."""
+class ShortForm(Section):
+    """A mapping, or the value of its key `alone` by itself: `{name: vgg16, weights_file: a.pth}`, or `vgg16`."""
 
-    name: str
+    alone: ClassVar[str]
+
+    @classmethod
+    def is_alone(cls, data: Any) -> bool:
+        """Returns whether data is the value of `alone`, and not a mapping of keys."""
+        return not isinstance(data, dict)
 
     @model_validator(mode="before")
     @classmethod
-    def _name_alone(cls, data: Any) -> Any:
-        return {"name": data} if isinstance(data, str) else data
+    def _with_key(cls, data: Any) -> Any:
+        return {cls.alone: data} if cls.is_alone(data) else data
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         mapping = handler.resolve_ref_schema(handler(schema))
-        return {"anyOf": [{"type": "string"}, dict(mapping)], "description": mapping.get("description", "")}
+        by_itself = {key: part for key, part in mapping["properties"][cls.alone].items() if key not in _OF_KEY}
+        options, nothing = by_itself.get("anyOf", []), {"type": "null"}
+        forms = [option for option in options if option != nothing] if nothing in options else [by_itself]
+        return {"anyOf": [*forms, dict(mapping)], "description": mapping.get("description", "")}
 
 
 class OneOf(Section):

@@ -7,13 +7,23 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import cycle, islice
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import ConfigDict, Field, PlainValidator, PrivateAttr, WithJsonSchema, model_validator
 
 from render.scene.clock import Clock, Time
 from render.scene.field_errors import FieldError, Loc, collect
-from render.scene.fields import FileField, ImagePath, Named, OneOrMany, Section, Seed, UnitFloat, Weight, track_field
+from render.scene.fields import (
+    FileField,
+    ImagePath,
+    OneOrMany,
+    Section,
+    Seed,
+    ShortForm,
+    UnitFloat,
+    Weight,
+    track_field,
+)
 from render.scene.times import Span
 from render.scene.tour import MIN_THINGS, Thing, Turn, shuffled, turns
 from render.scene.tracks import Track
@@ -59,8 +69,10 @@ class Catalogue(Mapping[str, ModelInfo]):
         return ()
 
 
-class NetworkSpec(Named):
+class NetworkSpec(ShortForm):
     """The network whose activations are maximised: its name, or `{name: googlenet, weights_file: my.pth}`."""
+
+    alone: ClassVar[str] = "name"
 
     name: str = "efficientnet_lite0"
     """The network's name; `render networks` lists them."""

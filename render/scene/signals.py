@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     PlainSerializer,
     PlainValidator,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
 from render.choices import MAX_TRACK
 from render.scene.expressions import Expression
 from render.scene.field_errors import FieldError
-from render.scene.fields import FileField, Fraction01, Section, Seed, WordOr
+from render.scene.fields import FileField, Fraction01, Seed, ShortForm, WordOr
 from render.scene.times import Delay, Interval, Span
 from render.text import did_you_mean, quote
 
@@ -60,23 +58,10 @@ Hertz = Annotated[float, Field(ge=0, le=24000)]
 SoundPath = Annotated[str | None, FileField("sound", SOUND_WORDS)]
 
 
-class ShortForm(Section):
-    """A mapping, or the value of one of its keys alone."""
-
-    @classmethod
-    def short_key(cls, data: object) -> str | None:
-        """Returns the key whose value `data` is when it stands alone; None for a mapping."""
-        raise NotImplementedError
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_short_form(cls, data: Any) -> Any:
-        key = cls.short_key(data)
-        return data if key is None else {key: data}
-
-
 class Tempo(ShortForm):
     """The tempo, so that times can be beats (`4b`) and bars (`bar 3`), and expressions know `beat`, `bar` and `bpm`."""
+
+    alone: ClassVar[str] = "value"
 
     value: Bpm
     """Beats per minute; or `auto`, which finds the beats in the sound, also of music whose tempo changes."""
@@ -87,11 +72,6 @@ class Tempo(ShortForm):
     audio: SoundPath = None
     """With `auto`: the sound in which the beats are found: `output`, that of the film (the default), `source`, that of
     the clip, or the path of a file."""
-
-    @classmethod
-    def short_key(cls, data: object) -> str | None:
-        """See ShortForm."""
-        return None if isinstance(data, dict) else "value"
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Tempo:
@@ -105,12 +85,6 @@ class Tempo(ShortForm):
     def is_found(self) -> bool:
         """Whether the beats are found in a sound."""
         return self.value == "auto"
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        mapping = handler.resolve_ref_schema(handler(schema))
-        short = {key: each for key, each in mapping["properties"]["value"].items() if key == "anyOf"}
-        return {"anyOf": [*short["anyOf"], dict(mapping)], "description": mapping.get("description", "")}
 
 
 SOURCES = {
@@ -128,6 +102,8 @@ class SignalSpec(ShortForm):
     """A number in [0, 1] at every frame: measured in a sound, from a table, smooth or an expression of others."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in SOURCES]})
+
+    alone: ClassVar[str] = "value"
 
     audio: SoundPath = Field(default=None, min_length=1)
     """A sound: `output`, that of the film, `source`, that of the clip, or the path of a file. Its loudness, unless
@@ -170,11 +146,6 @@ class SignalSpec(ShortForm):
     delay: Delay | None = None
     """Time by which the signal comes later; a negative one, `-0.05s`, makes it come earlier."""
 
-    @classmethod
-    def short_key(cls, data: object) -> str | None:
-        """See ShortForm."""
-        return None if isinstance(data, dict) else "value"
-
     @model_validator(mode="after")
     def _is_consistent(self) -> SignalSpec:
         given = [key for key in SOURCES if getattr(self, key) is not None]
@@ -213,11 +184,3 @@ class SignalSpec(ShortForm):
         """The names that the signal's expression refers to, with their offsets."""
         shape = None if self.value is None else self.value.shape
         return shape.references if isinstance(shape, Expression) else ()
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        mapping = handler.resolve_ref_schema(handler(schema))
-        return {
-            "anyOf": [{"type": ["number", "string"]}, dict(mapping)],
-            "description": mapping.get("description", ""),
-        }

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from pydantic import GetJsonSchemaHandler, model_validator
-from pydantic_core import CoreSchema
+from typing import Annotated, Any, ClassVar
 
 from render.choices import Border, MixMode
-from render.scene.fields import Coordinate, Fraction01, Section, Shear, Shift, TrackField, track_field
-from render.scene.tracks import Track, track_schema
+from render.scene.fields import Coordinate, Fraction01, Section, ShortForm, TrackField, track_field
+from render.scene.tracks import Track
 
 ViewZoom = Annotated[Track, TrackField(0.01, 100, geometric=True)]
 ViewRotation = Annotated[Track, TrackField(-1e5, 1e5)]
+ViewShift = Annotated[Track, TrackField(-100, 100)]
+ViewShear = Annotated[Track, TrackField(-0.9, 0.9)]
 Saturation = Annotated[Track, TrackField(0, 10)]
 Hue = Annotated[Track, TrackField(-1e5, 1e5)]
 Exposure = Annotated[Track, TrackField(-20, 20)]
@@ -26,9 +25,9 @@ class View(Section):
     """Scale factor: above 1 is closer."""
     rotate: ViewRotation = track_field(0.0)
     """Rotation in degrees, counter-clockwise."""
-    pan: tuple[Shift, Shift] = track_field((0.0, 0.0), strict=False)
+    pan: tuple[ViewShift, ViewShift] = track_field((0.0, 0.0), strict=False)
     """Shift to the right and down, in picture widths and heights."""
-    shear: tuple[Shear, Shear] = track_field((0.0, 0.0), strict=False)
+    shear: tuple[ViewShear, ViewShear] = track_field((0.0, 0.0), strict=False)
     """Shear along x and along y, as slopes."""
     pivot: tuple[Coordinate, Coordinate] = track_field((0.5, 0.5), strict=False)
     """Fixed point of zoom, rotation and shear, in picture widths and heights from the top left."""
@@ -36,8 +35,10 @@ class View(Section):
     """What fills the area outside the picture: its reflection, its edge pixels, its opposite side, or black."""
 
 
-class Mix(Section):
+class Mix(ShortForm):
     """How much of the dream lies over its source in the finished frame; a track alone is the amount."""
+
+    alone: ClassVar[str] = "amount"
 
     amount: Fraction01 = track_field(1.0)
     """0 is the source, 1 the dream (or what the mode makes of both)."""
@@ -45,14 +46,7 @@ class Mix(Section):
     """How the dream lies over the source: `normal` hides it, `screen` and `lighten` keep what is bright in either,
     `soft_light` keeps the source and takes the dream's light and shadow."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _amount_alone(cls, data: Any) -> Any:
-        is_mapping = isinstance(data, dict) and not data.keys().isdisjoint(cls.model_fields)
-        return data if is_mapping else {"amount": data}
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        mapping = handler.resolve_ref_schema(handler(schema))
-        alone = track_schema(motion=False) | {"minimum": 0.0, "maximum": 1.0}
-        return {"anyOf": [alone, dict(mapping)], "description": mapping.get("description", "")}
+    def is_alone(cls, data: Any) -> bool:
+        """See ShortForm; keyframes are a mapping, too."""
+        return not isinstance(data, dict) or data.keys().isdisjoint(cls.model_fields)

@@ -183,7 +183,7 @@ def test_all_unknown_classes_of_a_list_are_reported(tmp_path: Path) -> None:
         ("{name: resnet50, weights: V1}", "resnet50 has no weights 'V1'", "V1"),
         ("{name: resnet50, weights: IMAGENET1K_V3}", "did you mean 'IMAGENET1K_V", "IMAGENET1K_V3"),
         ("{name: resnet50, weights_file: w, weights: IMAGENET1K_V1}", "cannot be combined", "weights: IMAGENET1K_V1"),
-        ("3", "network must be a mapping of name, weights_file, weights", "3"),
+        ("3", "network.name must be text", "3"),
     ],
 )
 def test_a_wrong_network_is_reported_at_its_position(network: str, says: str, under: str, tmp_path: Path) -> None:

@@ -60,3 +60,18 @@ def test_pitches_have_sharps_and_flats(tmp_path: Path) -> None:
     for written, pitch in names.items():
         spec = load(tmp_path, f"signals: {{a: {{audio: output, chroma: '{written}'}}}}\n{OBJECTIVES}\n")
         assert spec.signals["a"].chroma == pitch
+
+
+def test_an_override_adds_to_what_is_written_alone(tmp_path: Path) -> None:
+    text = f"bpm: 120\nmix: 0.5\nsignals: {{a: 0.25}}\n{OBJECTIVES}\n"
+    spec = load(tmp_path, text, ["bpm.offset=0.5s", "mix.mode=screen", "signals.a.power=2"])
+    assert spec.bpm is not None
+    assert (spec.bpm.value, str(spec.bpm.offset)) == (120, "0.5s")
+    assert (spec.mix.amount.raw, spec.mix.mode) == (0.5, "screen")
+    assert spec.signals["a"].power == 2
+
+
+@pytest.mark.parametrize("key", ["zoom: 1.1/s", "rotate: 3/s", "pan: [0.1/s, 0]", "shear: [0, 0.1/s]"])
+def test_a_view_is_not_per_second(key: str, tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"view: {{{key}}}\n{OBJECTIVES}\n")
+    assert problem.message == "only camera motion can be per second; write the number without /s"
