@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from render.cli.interrupts import interruptible
 from render.cli.options import OUTPUT, DeviceOptions, DisplayOptions, SceneOptions
 from render.cli.output import print_json_line, print_line, print_message
 from render.cli.placement import PlacementOptions
-from render.cli.signals import interruptible
 from render.errors import UsageError
 from render.text import did_you_mean, escape, quote
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from render.cli.interrupts import interruptible
 from render.cli.options import (
     OUTPUT,
     SCENE,
@@ -33,7 +34,6 @@ from render.cli.output import (
     print_table,
 )
 from render.cli.placement import FilmDeviceOptions
-from render.cli.signals import interruptible
 from render.cli.tracks import print_tracks
 from render.errors import SceneError, UsageError
 from render.text import escape

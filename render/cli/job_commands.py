@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from render.cli.batch import Detach, detach, run
+from render.cli.interrupts import interruptible
 from render.cli.options import DisplayOptions, Json, Quiet
 from render.cli.output import plural, print_json, print_json_line, print_line, print_message, print_table
 from render.cli.placement import PlacementOptions
-from render.cli.signals import interruptible
 from render.errors import StorageError
 from render.text import escape
 

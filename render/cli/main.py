@@ -12,10 +12,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from render import __version__
-from render.cli import batch, film_commands, job_commands, network_commands, new, plot, sweep, upgrade
+from render.cli import batch, film_commands, job_commands, network_commands, new, signals, sweep, upgrade
 from render.cli.group import CommandGroup, add_command, add_group, is_parse_error, parse_error_message
+from render.cli.interrupts import stop_at_once
 from render.cli.output import OutputClosed, exit_with_error, open_streams, print_line
-from render.cli.signals import stop_at_once
 from render.errors import MissingError, RenderError, UsageError
 
 COMMANDS = {
@@ -23,7 +23,7 @@ COMMANDS = {
         new.new,
         film_commands.film,
         film_commands.check,
-        plot.signals,
+        signals.signals,
         film_commands.inspect,
         film_commands.join,
         sweep.sweep,

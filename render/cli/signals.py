@@ -1,68 +1,74 @@
-"""Ctrl-C, SIGTERM and a closed terminal: a render ends after the current frame, everything else at once."""
+"""`render signals`: what a film's sound, beats, signals and tracks are at every frame, before anything is dreamed."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import stat
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from render.errors import Interrupted
+import typer
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-STOPPED = "stopped; the same command resumes"
+from render.cli.options import OUTPUT, Json, SceneFile, SceneOptions, require_scene
+from render.cli.output import print_json, print_line
+from render.cli.tracks import print_tracks
+
+if TYPE_CHECKING:
+    from render.pipeline.scene import Scene
 
 
-def stop_at_once() -> None:
-    """Makes Ctrl-C, SIGTERM and SIGHUP end the process at once, with a message and status 130.
+def signals(
+    scene: SceneFile,
+    settings: SceneOptions,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The plot, which is replaced; default: SCENE.signals.png.",
+            metavar="PNG",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="Also write every value at every frame.", metavar="CSV", rich_help_panel=OUTPUT),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file at the path of --csv.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print and plot the signals and tracks of a scene, with its sound.
 
-    An exception could be swallowed by an import in progress.
+    Example:
+      render signals configs/music.yaml --song song.mp3
     """
-    _handle(_stop)
+    require_scene(scene)
+    from render.analysis.curves import curves_of, table_of
+    from render.analysis.plot import plot
+    from render.film.atomic import atomic_write
+    from render.pipeline.load import load
+    from render.pipeline.plan import plan
+
+    loaded = load(scene, settings.overrides(), scale=settings.scale)
+    curves = curves_of(plan(loaded))
+    picture = output or Path(f"{scene.stem}.signals.png")
+    if csv is not None:
+        atomic_write(csv, table_of(curves).encode(), replace=overwrite)
+    atomic_write(picture, plot(curves))
+    if as_json:
+        print_json({"plot": str(picture), "csv": None if csv is None else str(csv), **_tempo(loaded)})
+        return
+    tempo = _tempo(loaded)
+    if tempo["bpm"] is not None:
+        print_line(f"{tempo['bpm']:.5g} beats per minute, beat 0 at {tempo['offset_s']:.4g} s")
+    print_tracks(loaded, as_json=False)
+    print_line(f"{picture}: plotted")
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Makes the first such signal in the block a KeyboardInterrupt, so that it cleans up; a second ends at once.
-
-    After the block a signal ends the process without a message: that of the block's own error is printed, or the
-    result. Raises Interrupted when the KeyboardInterrupt leaves the block.
-    """
-    _handle(_interrupt)
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted(STOPPED) from None
-    finally:
-        _handle(_exit)
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    _replace_closed_terminal()
-    os.write(2, f"render: {STOPPED}\n".encode())
-    _exit(number, frame)
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    _handle(_exit)
-    _replace_closed_terminal()
-    raise KeyboardInterrupt
-
-
-def _exit(number: int, frame: object) -> NoReturn:
-    os._exit(Interrupted.status)
-
-
-def _replace_closed_terminal() -> None:
-    """Lets the standard streams of a closed terminal, on which every write fails, write to nothing."""
-    for stream in (1, 2):
-        if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-
-
-def _handle(handler: Callable[[int, Any], object]) -> None:
-    for number in SIGNALS:
-        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
-            signal.signal(number, handler)
+def _tempo(scene: Scene) -> dict[str, float | None]:
+    """The median tempo of a scene, and the time of its beat 0; None without a tempo."""
+    beats = scene.spec.beats
+    if beats is None:
+        return {"bpm": None, "offset_s": None}
+    return {"bpm": beats.median_bpm, "offset_s": float(beats.times[beats.zero])}

@@ -100,14 +100,20 @@ def blocks(chunks: Iterable[Floats]) -> Iterator[tuple[Block, int]]:
 
 
 def squares(samples: Floats, size: int, *, hop: int, frames: range) -> Floats:
-    """Squared real and imaginary parts, alternating, of the transforms of Hann windows centred in hops: Nx(size + 2).
-
-    Scaled so that the power of both parts, added over the frequencies, is the mean square in the window.
-    """
+    """See `window_squares`; of Hann windows that are centred in hops."""
     first = frames.start * hop + hop // 2 - size // 2
-    windows = sliding_window_view(samples, size)[first : first + len(frames) * hop : hop]
-    result = np.empty((len(frames), size + 2), np.float32)
-    for start in range(0, len(frames), 128):
+    return window_squares(samples[first : first + (len(frames) - 1) * hop + size], size, hop)
+
+
+def window_squares(samples: Floats, size: int, hop: int) -> Floats:
+    """Squared real and imaginary parts, alternating, of the transforms of all Hann windows in samples: Nx(size + 2).
+
+    The first window begins with the samples, each other one a hop after the one before it. Scaled so that the power of
+    both parts, added over the frequencies, is the mean square in the window.
+    """
+    windows = sliding_window_view(samples, size)[::hop]
+    result = np.empty((len(windows), size + 2), np.float32)
+    for start in range(0, len(windows), 128):
         part = fft.rfft(windows[start : start + 128] * _window(size), axis=1)
         np.square(part.view(np.float32), out=result[start : start + 128])
     return result

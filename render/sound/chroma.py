@@ -1,7 +1,7 @@
 """Chroma: how the power of the tones is shared by the twelve pitches, from the peaks of long spectra.
 
 As the harmonic pitch class profile of E. Gomez (2006): a peak counts at its exact frequency, between the bins, so that
-low notes are told apart, and tunings up to 40 cents off A = 440 Hz keep their pitch.
+low notes are separated, and tunings up to 40 cents off A = 440 Hz keep their pitch.
 """
 
 from __future__ import annotations

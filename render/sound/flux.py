@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
-from scipy import fft, signal
 
-Floats = NDArray[np.float32]
+from render.sound.blocks import Floats, window_squares
+
 RATE = 16000
 """Samples per second of the sound that is measured."""
 HOP = 160
@@ -55,9 +53,7 @@ def onset_flux(levels: Floats) -> Floats:
 def band_levels(chunks: Iterable[Floats]) -> Floats:
     """Returns the power in each band between EDGES, NxB, of sound of RATE samples per second."""
     weights = _band_weights()
-    window = signal.windows.hann(WINDOW, sym=False).astype(np.float32)
-    window *= np.sqrt(2 / (WINDOW * np.square(window).sum()))
-    parts = [_squares(piece, window) @ weights for piece in _pieces(chunks)]
+    parts = [window_squares(piece, WINDOW, HOP) @ weights for piece in _pieces(chunks)]
     return np.concatenate(parts) if parts else np.zeros((0, len(EDGES) - 1), np.float32)
 
 
@@ -73,16 +69,6 @@ def _pieces(chunks: Iterable[Floats]) -> Iterator[Floats]:
     padded = np.pad(pending, (0, WINDOW // 2))
     if len(padded) >= WINDOW:
         yield padded
-
-
-def _squares(piece: Floats, window: Floats) -> Floats:
-    """Squared real and imaginary parts, alternating, of the spectra of a stretch of sound."""
-    windows = sliding_window_view(piece, WINDOW)[::HOP]
-    result = np.empty((len(windows), WINDOW + 2), np.float32)
-    for start in range(0, len(windows), 128):
-        spectra = fft.rfft(windows[start : start + 128] * window, axis=1)
-        np.square(spectra.view(np.float32), out=result[start : start + 128])
-    return result
 
 
 def _band_weights() -> Floats:

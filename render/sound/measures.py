@@ -12,7 +12,6 @@ Kind = Literal["loudness", "onsets", "beats", "chroma"]
 Part = Literal["harmonic", "percussive"]
 MAX_FREQUENCY = 15000
 """Hz; a band that ends here or above ends at the highest frequency that is measured, 16 kHz."""
-PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ WEAKEST = 0.08
 """Strength below which a peak is no onset."""
 STRONG_PERCENTILE = 90.0
 QUIET = 10 ** (-50 / 20)
-"""Level of an onset in a full band, relative to the loud parts, below which it is not heard."""
+"""Level of an onset in a full band, relative to the loud parts, below which it does not count."""
 
 _SEGMENT = 2048
 """Samples around a peak of the flux in which the rise is searched, 64 ms."""

@@ -36,8 +36,8 @@ def tempo_path(strength: Floats) -> tuple[Floats, float]:
     correlations = correlate(strength)
     scores = correlations @ _comb(correlations.shape[1])
     path = _best_path(scores - UNUSUAL * np.square(np.log2(GRID / USUAL)).astype(np.float32))
-    heard = correlations[:, 0] > 0
-    clarity = float(scores[np.arange(len(path)), path][heard].mean()) if heard.any() else 0.0
+    sounds = correlations[:, 0] > 0
+    clarity = float(scores[np.arange(len(path)), path][sounds].mean()) if sounds.any() else 0.0
     return GRID[path].astype(np.float32), clarity
 
 
@@ -61,8 +61,8 @@ def correlate(strength: Floats) -> Floats:
         windows -= windows.mean(1, keepdims=True)
         power = np.square(np.abs(fft.rfft(windows, length, axis=1)))
         products = fft.irfft(power, length, axis=1)[:, :lags]
-        heard = products[:, 0] > 1e-3 * size
-        result[first : first + _BATCH][heard] = products[heard] / products[heard, :1] * overlap
+        sounds = products[:, 0] > 1e-3 * size
+        result[first : first + _BATCH][sounds] = products[sounds] / products[sounds, :1] * overlap
     return result
 
 

@@ -1,4 +1,4 @@
-"""Films that follow sound: what is heard and seen together, resumed, and made again from the film itself."""
+"""Films that follow sound: sound and pictures in the same frame, resumed, and made again from the film itself."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_an_override_adds_to_what_is_written_alone(tmp_path: Path) -> None:
     text = f"bpm: 120\nmix: 0.5\nsignals: {{a: 0.25}}\n{OBJECTIVES}\n"
     spec = load(tmp_path, text, ["bpm.offset=0.5s", "mix.mode=screen", "signals.a.power=2"])
     assert spec.bpm is not None
-    assert (spec.bpm.value, str(spec.bpm.offset)) == (120, "0.5s")
+    assert (float(spec.bpm.value), str(spec.bpm.offset)) == (120.0, "0.5s")
     assert (spec.mix.amount.raw, spec.mix.mode) == (0.5, "screen")
     assert spec.signals["a"].power == 2
 

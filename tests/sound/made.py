@@ -1,4 +1,8 @@
-"""Made sound whose truth is known: clicks, tones, notes, drums."""
+"""Made sound whose truth is known: clicks, tones, notes, drums.
+
+Its music is written independently of that in tests/sound/music.py, on which the tempo was tuned: tempo and beats are
+tested on both.
+"""
 
 from __future__ import annotations
 

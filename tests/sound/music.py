@@ -62,7 +62,7 @@ def made_music(
     """Writes music as WAV and returns the times of its beats, which are quarter notes.
 
     A pair of tempi is the first and the last; it changes linearly. `intro` is the seconds before the first bar with
-    drums, in which only the chord is heard, quietly; the first beat is at `offset` seconds.
+    drums, in which only the chord plays, quietly; the first beat is at `offset` seconds.
     """
     chosen = STYLES[style] if isinstance(style, str) else style
     first, last = bpm if isinstance(bpm, tuple) else (bpm, bpm)
