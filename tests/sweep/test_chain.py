@@ -52,7 +52,7 @@ FROM_THE_START = {
         "dream.gradient=raw", "dream.transforms.flip=true", "dream.transforms.border=wrap",
         "dream.transforms.scale=[0.9, 1.1]", "dream.transforms.jitter=8", "dream.first_frame.steps=3",
         "dream.first_frame={octaves: 1, steps: 2}", "dream.step_size=0.02", "dream.cadence=3", "dream.tile_size=128",
-        "objectives.1.weight=1",
+        "objectives.1.weight=1", "exposure=0.5", "view.border=black", "mix.mode=screen",
     ),
     "clip": (
         "seed=4", "fps=12", "source.start=2", "source.fit=stretch", "source.video=d.mp4", "follow.mode=blend",
@@ -70,7 +70,8 @@ LATER = {
         "objectives.2={style: p.png, layers: blocks.1, weight: {0: 0, 3: 0, 4: 1}}",
         "dream.steps=2", "dream.octaves=1", "dream.step_size={0: 0.01, 3: 0.01, 4: 0.05}",
         "dream.transforms.jitter={0: 4, 4: 9}", "grade.strength=0.5", "grade.mean={0: 0.4, end: 0.5}",
-        "grade.strength={0: 0, 3: 0, 4: 0.5}",
+        "grade.strength={0: 0, 3: 0, 4: 0.5}", "view.zoom={0: 1, 3: 1, 4: 1.2}", "mix={0: 1, 2: 1, 4: 0}",
+        "hue={0: 0, 3: 0, 4: 90}", "saturation={0: 1, 4: 1, 5: 0}", "signals={a: {noise: 0.1s}}", "bpm=120",
     ),
     "clip": (
         "duration=5", "camera.rotate={0: 0, 4: 0, 5: 2}", "follow.cuts=none", "follow.cuts=[3]", "follow.cuts=[4, 5]",
