@@ -23,13 +23,14 @@ MAX_POINTS = 4000
 
 @dataclass(frozen=True)
 class Curves:
-    """What changes over a film of `fps`: the values of each signal and track at every frame.
+    """What changes over a film of `length` frames, `fps` a second: the values of each signal and track at every frame.
 
     `beats` and `bars` are times in seconds, `cuts` frames at which a shot begins. `sound` are the seconds at which
     equal parts of the film's sound begin, and the lowest and the highest sample of each; None without any.
     """
 
     fps: float
+    length: int
     signals: Mapping[str, Values]
     tracks: Mapping[str, Values]
     beats: Values
@@ -37,16 +38,11 @@ class Curves:
     cuts: tuple[int, ...]
     sound: tuple[Values, Values, Values] | None = field(repr=False)
 
-    @property
-    def length(self) -> int:
-        """Number of frames."""
-        return len(next(iter([*self.signals.values(), *self.tracks.values()]), ()))
-
 
 def changing_tracks(scene: Scene) -> dict[str, Values]:
     """Returns the values of every track that changes, by its key, at every frame; signals are none of them."""
     return {
-        ".".join(map(str, path)): scene.spec.timeline[path]
+        ".".join(map(str, path)): scene.spec.timeline[path][: scene.length]  # a loop has one value more
         for path, track in scene.spec.tracks()
         if not isinstance(track.shape, float) and path[0] != "signals"
     }
@@ -64,7 +60,8 @@ def curves_of(plan: Plan) -> Curves:
     beats, bars = _beats(scene)
     return Curves(
         float(scene.fps),
-        signal_values(scene),
+        scene.length,
+        signals=signal_values(scene),
         tracks=changing_tracks(scene),
         beats=beats,
         bars=bars,

@@ -144,8 +144,8 @@ def _mixed(own: Tensor, other: Tensor, share: Tensor) -> Tensor:
     mixed = torch.lerp(own, other, share)
     variances = (_around(detail(picture).square().mean(1, keepdim=True)) for picture in (own, other, mixed))
     of_own, of_other, of_mixed = variances
-    lost = torch.lerp(of_own, of_other, share) / of_mixed.clamp_min(TINY**2)
-    gain = torch.minimum(lost.clamp_min(1), 1 / (share**2 + (1 - share) ** 2))
+    ratio = torch.lerp(of_own, of_other, share) / of_mixed.clamp_min(TINY**2)
+    gain = torch.minimum(ratio.clamp_min(1), 1 / (share**2 + (1 - share) ** 2))
     return (mixed + detail(mixed) * (gain.sqrt() - 1)).clamp(0, 1)
 
 
