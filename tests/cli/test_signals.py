@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Call
+from tests.cli.program import Call
 from tests.sound.made import made_music, write_sound
 
 SCENE = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from render.media.audio import probe_audio
 from tests.production.films import FILM
 from tests.production.kills import is_proper_end, kill_at_random
 from tests.production.processes import Run, run_render, running_processes
+from tests.sound.made import clicks, write_sound
 
 SONG = "song.m4a"
 VICTIMS = {"render", "ffmpeg", "both"}
@@ -27,14 +29,17 @@ def test_a_film_with_sound_survives_random_kills(workspace: Path, count: int) ->
 
 
 @pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.slow)])
-def test_a_loop_survives_random_kills(workspace: Path, count: int) -> None:
+def test_a_loop_that_follows_sound_survives_random_kills(workspace: Path, count: int) -> None:
     """Before its first frame, between frames and in the blend, whose lead-in is dreamed again."""
-    survive_random_kills(workspace, "loop.blend=12", count=count)
+    write_sound(workspace / "song.wav", clicks([0.1, 0.35, 0.6], 1))
+    signals = "signals={hit: {audio: song.wav, onsets: true}}"
+    steps, view = "dream.step_size=0.01 + 0.01 * hit", "view.zoom=1 + 0.1 * hit"
+    survive_random_kills(workspace, "loop.blend=12", signals, steps, view, count=count)
 
 
-def survive_random_kills(workspace: Path, setting: str, *, count: int) -> None:
-    """Makes the film of a scene with a setting; kills it `count` times, and checks its bytes each time it is made."""
-    arguments = ("film.yaml", "--set", setting)
+def survive_random_kills(workspace: Path, *settings: str, count: int) -> None:
+    """Makes the film of a scene with settings; kills it `count` times, and checks its bytes each time it is made."""
+    arguments = ["film.yaml", *chain.from_iterable(("--set", setting) for setting in settings)]
     for _ in range(2):  # the first process waits for the server that it is forked from
         start = time.monotonic()
         assert run_render(workspace, *arguments, "--overwrite").status == 0
