@@ -48,8 +48,9 @@ def pulse(folder: Path, bpm: float) -> tuple[float, float]:
         ("--set", "duration", f"{BEATS}b"),
         ("--output", "output.path", json.dumps(str(song.with_suffix(".mp4")))),
     ]
-    film = probe_clip(render(load("configs/music.yaml", settings, scale=SCALE), Options()).path)
-    frames = list(clip_frames(film, film.size, fps=film.fps, frames=range(10_000), fit="stretch", start=0))
+    made = render(load("configs/music.yaml", settings, scale=SCALE), Options())
+    film = probe_clip(made.path)
+    frames = list(clip_frames(film, film.size, fps=film.fps, frames=range(made.frames), fit="stretch", start=0))
     changes = np.array([float((later - earlier).abs().mean()) for earlier, later in pairwise(frames)])
     beats = [int((OFFSET + beat * 60 / bpm) * film.fps) for beat in range(BEATS + 1)]
     is_beat = np.isin(np.arange(1, len(frames)), beats)

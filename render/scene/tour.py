@@ -80,10 +80,10 @@ def turns(things: Iterable[Thing], clock: Clock, *, hold: Time, fade: Time) -> I
         frames = holds * hold_frames + fades * fade_frames
         return frames + Time(holds * hold_beats + fades * fade_beats, "b").frames(clock) if has_beats else frames
 
+    fades_in = full = Fraction(0)
     for number, thing in enumerate(things):
-        begin = after(number, number - 1), after(number, number)
-        first, full = (max(time, Fraction(0)) for time in begin) if number else (Fraction(0), Fraction(0))
-        times = first, full, after(number + 1, number), after(number + 1, number + 1)
+        times = fades_in, full, after(number + 1, number), after(number + 1, number + 1)
+        fades_in, full = times[2:]
         if math.ceil(times[0]) >= clock.length:
             return
         frames = range(math.floor(times[0]), min(math.ceil(times[-1]), clock.length))
