@@ -21,7 +21,10 @@ from tests.sound.made import clicks, write_sound
 TIMES = (0.31, 0.71, 1.33)
 """Of the clicks, in seconds."""
 SAMPLES = 48000
-FLASH = ("signals={hit: {audio: output, onsets: true, decay: 0.03s}}", "exposure=4 * hit", "dream.steps=0")
+FLASH = (
+    *("signals={hit: {audio: output, onsets: true, decay: 0.03s}}", "exposure=4 * hit", "dream.steps=0"),
+    *("size=[32, 32]", "camera={zoom: 1}", "output.segment_frames=16"),
+)
 ENCODERS = {
     "song.wav": (),
     "song.flac": (),
@@ -34,7 +37,9 @@ ENCODERS = {
 def flashes(film: Path) -> list[int]:
     """Returns the frames that are much brighter than the one before."""
     found = probe_clip(film)
-    frames = clip_frames(found, found.size, fps=found.fps, frames=range(10_000), fit="stretch", start=0)
+    frames = clip_frames(
+        found, found.size, fps=found.fps, frames=range(int(found.duration * found.fps)), fit="stretch", start=0
+    )
     means = np.array([float(frame.mean()) for frame in frames])
     return list((np.flatnonzero(np.diff(means) > 0.15) + 1).tolist())
 
