@@ -53,17 +53,22 @@ def constant_channel_weights(folder: Path, value: float) -> Path:
     return folder / "constant.pth"
 
 
-@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+@pytest.fixture(scope="module", params=[0.0, float("nan"), float("inf")])
+def constant_channel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """The network of constant_channel_weights."""
+    file = constant_channel_weights(tmp_path_factory.mktemp("constant"), request.param)
+    return load_network("efficientnet_lite0", file=file)
+
+
 @pytest.mark.parametrize("conditioner", CONDITIONERS)
 @pytest.mark.parametrize(
     "options", [{}, {"momentum": 0.5, "total_variation": 0.5, "transforms": TransformRange(8, rotate=4.0)}]
 )
 def test_a_channel_without_gradient_leaves_the_picture_unchanged(
-    photo: Tensor, tmp_path: Path, value: float, conditioner: str, options: dict[str, Any]
+    photo: Tensor, constant_channel: Network, conditioner: str, options: dict[str, Any]
 ) -> None:
-    network = load_network("efficientnet_lite0", file=constant_channel_weights(tmp_path, value))
     settings = replace(SETTINGS, conditioner=CONDITIONERS[conditioner], **options)
-    dreamed, steps = reports(photo, network, settings, objective=channels("blocks.3", [CHANNEL]))
+    dreamed, steps = reports(photo, constant_channel, settings, objective=channels("blocks.3", [CHANNEL]))
     assert torch.equal(dreamed, photo)
     assert len(steps) == 8
     assert all(math.isnan(value) for _, _, value in steps)

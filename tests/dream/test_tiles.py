@@ -82,7 +82,7 @@ def test_the_gradient_in_tiles_is_that_of_the_whole_picture(
 def test_other_networks_have_the_same_gradient_in_tiles(name: str, deepest: str) -> None:
     """Of a layer, of a style, of content, and of natural statistics beside a layer."""
     net = random_network(name)
-    photo, source, painting = (photo_tensor(each, 243, 205) for each in ("astronaut", "coffee", "immunohistochemistry"))
+    photo, source, painting = (photo_tensor(each, 203, 165) for each in ("astronaut", "coffee", "immunohistochemistry"))
     names = list(net.layers)
     until = names[: names.index(deepest) + 1]
     norms = [each for each in until if net.layers[each].kind == "BatchNorm2d"]
@@ -98,7 +98,7 @@ def test_other_networks_have_the_same_gradient_in_tiles(name: str, deepest: str)
         natural = statistics({each: ChannelTarget.natural(net.norm_statistics(each)) for each in norms})
         compared.append(natural + objectives.layer(deepest))
     for objective in compared:
-        assert_close(gradients(net, objective, photo, tile_size=180), gradients(net, objective, photo))
+        assert_close(gradients(net, objective, photo, tile_size=144), gradients(net, objective, photo))
 
 
 def test_each_mask_has_a_gradient_of_its_own(network: Network) -> None:

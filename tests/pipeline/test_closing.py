@@ -104,19 +104,29 @@ def test_a_preview_closes_and_a_scaled_film_does(tmp_path: Path) -> None:
     assert len(film(scaled)) == scaled.length
 
 
+def loop_of(folder: Path, cadence: int) -> Scene:
+    """A loop that most of its frames close."""
+    return scene_of(folder, f"dream.cadence={cadence}", "loop.blend=12", f"output.path={folder / 'loop.mp4'}")
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, bytes]:
+    """A cadence, and the loop that is made with it in one run."""
+    return request.param, render(loop_of(tmp_path_factory.mktemp("loop"), request.param)).path.read_bytes()
+
+
 @pytest.mark.parametrize("frame", [1, 7, 11, 14])
-@pytest.mark.parametrize("cadence", [1, 3])
-def test_an_interrupted_loop_resumes_to_the_same_bytes(frame: int, cadence: int, tmp_path: Path) -> None:
-    uninterrupted, interrupted = (
-        scene_of(tmp_path, f"dream.cadence={cadence}", "loop.blend=12", f"output.path={tmp_path / name}.mp4")
-        for name in "ab"
-    )
+def test_an_interrupted_loop_resumes_to_the_same_bytes(
+    frame: int, uninterrupted: tuple[int, bytes], tmp_path: Path
+) -> None:
+    cadence, expected = uninterrupted
+    scene = loop_of(tmp_path, cadence)
     with pytest.raises(Interrupted):
-        render(interrupted, callbacks=Callbacks(on_frame=interrupt_at(frame)))
-    made = render(interrupted)
-    assert made.path.read_bytes() == render(uninterrupted).path.read_bytes()
+        render(scene, callbacks=Callbacks(on_frame=interrupt_at(frame)))
+    made = render(scene)
+    assert made.path.read_bytes() == expected
     clip = probe_clip(made.path)
-    assert clip.duration * clip.fps == uninterrupted.length
+    assert clip.duration * clip.fps == scene.length
 
 
 def test_a_change_in_the_blend_changes_every_frame_of_a_loop(tmp_path: Path) -> None:
