@@ -45,7 +45,8 @@ def test_a_new_scene_is_checked_and_rendered(kind: str, call: Call, folder: Path
     assert not scene.warnings
     is_still = kind == "class"
     frames = () if is_still else ("--frames", "0:2")
-    rendered = call("a.yaml", "--quiet", "--scale", "0.1", "--set", "dream={octaves: 1, steps: 1}", *frames)
+    quick = ("--scale", "0.1", "--set", "dream={octaves: 1, steps: 1}", "--precision", "float32")
+    rendered = call("a.yaml", "--quiet", *quick, *frames)
     assert (rendered.status, rendered.err) == (0, "")
     assert Path("a.x0.1.png" if is_still else "a.x0.1.0-2.mp4").is_file()
 
