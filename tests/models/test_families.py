@@ -29,21 +29,10 @@ from render.pipeline.build import build_objectives
 from render.pipeline.catalogue import MODELS, objective_layers
 from render.scene.objectives import NetworkSpec, ObjectiveSpec
 from tests.conftest import photo_tensor
-from tests.models.zoo import model_from_spec, random_model
+from tests.models.zoo import ONE_SIZE, QUICK, marks, model_from_spec, random_model
 
-QUICK = {
-    *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "mnasnet0_5"),
-    *("mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"),
-    *("swin_t", "vgg11"),
-}
-ONE_SIZE = {"maxvit_t", "vit_b_32"}
 ALL = [name for name in model_names() if name not in VARIANTS]
 NAMES = [name for name in ALL if not name.startswith(("vit_", "maxvit_"))]
-
-
-def marks(name: str) -> list[pytest.MarkDecorator]:
-    """Returns the marks of a network's tests: one of each family is not slow."""
-    return [] if name in QUICK | ONE_SIZE else [pytest.mark.slow]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in NAMES])

@@ -7,7 +7,7 @@ import torchvision.models
 
 from render.errors import UsageError
 from render.models.registry import model_names, model_spec
-from tests.models.zoo import model_from_spec
+from tests.models.zoo import marks, model_from_spec
 
 
 def test_the_embedded_network_is_listed_first_and_all_torchvision_classifiers_are_listed() -> None:
@@ -17,7 +17,7 @@ def test_the_embedded_network_is_listed_first_and_all_torchvision_classifiers_ar
     assert {"googlenet", "inception_v3", "vgg16", "resnet50", "densenet121", "convnext_tiny"} < set(names)
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in model_names()])
 def test_every_network_is_built_on_the_meta_device_with_the_published_number_of_parameters(name: str) -> None:
     spec = model_spec(name)
     model = model_from_spec(name)

@@ -6,6 +6,7 @@ import functools
 import warnings
 from pathlib import Path
 
+import pytest
 import torch
 import torchvision.models
 from torch import nn
@@ -13,6 +14,21 @@ from torch import nn
 from render.models.architectures import build_on_meta
 from render.models.network import Network
 from render.models.registry import model_spec
+from render.models.variants import VARIANTS
+
+QUICK = {
+    *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "mnasnet0_5"),
+    *("mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"),
+    *("swin_t", "vgg11"),
+}
+"""A network of each family, of those that take pictures of any size."""
+ONE_SIZE = {"maxvit_t", "vit_b_32"}
+"""The same of those that take pictures of one size."""
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    """Returns the marks of a network's tests: one of each family is not slow."""
+    return [] if name in {*VARIANTS, *QUICK, *ONE_SIZE} else [pytest.mark.slow]
 
 
 def randomize_statistics(model: nn.Module, seed: int = 0) -> nn.Module:
