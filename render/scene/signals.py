@@ -121,9 +121,10 @@ class SignalSpec(ShortForm):
     chroma: Pitch | None = None
     """With `audio`: how much of the sound has a pitch, in any octave: `C`, `F#`, `Bb`."""
     csv: Annotated[str | None, FileField("table")] = Field(default=None, min_length=1)
-    """A table with commas: a column `time` in seconds, or `frame`, and one of values, which are interpolated."""
+    """A table, with commas, semicolons or tabs: a column `time` in seconds, or `frame`, and one of values, which are
+    interpolated."""
     column: str | None = None
-    """With `csv`: the column of the values; default: the second."""
+    """With `csv`: the column of the values; default: the first other one."""
     noise: Interval | None = None
     """Smooth random values; the time says after how long they are independent."""
     seed: Seed | None = None
