@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
+from render.choices import MAX_FREQUENCY
 from render.sound.blocks import CORE, FINE, FINE_AROUND, HOP, HOP_RATE, LOW_RATE, MARGIN, RATE, Block, Floats
-from render.sound.measures import MAX_FREQUENCY
 
 Band = tuple[float, float]
 EDGE = 2**0.3

@@ -77,6 +77,7 @@ def test_a_beat_without_a_tempo_is_an_error_at_the_beat(line: str, caret: str, t
         "a tempo; add bpm: 120, or bpm: auto to find it in the sound"
     }
     assert under_caret(found[-1]).startswith(caret)
+    assert "loop" not in found[0].message
 
 
 @pytest.mark.parametrize(
@@ -90,5 +91,5 @@ def test_a_beat_without_a_tempo_is_an_error_at_the_beat(line: str, caret: str, t
     ],
 )
 def test_a_wrong_tempo_is_an_error(bpm: str, says: str, tmp_path: Path) -> None:
-    (problem,) = problems(tmp_path, f"bpm: {bpm}\n{OBJECTIVES}\n")
+    (problem,) = problems(tmp_path, f"duration: 4b\nbpm: {bpm}\nexposure: sine(1b)\n{OBJECTIVES}\n")
     assert problem.message == says

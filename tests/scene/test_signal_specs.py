@@ -32,7 +32,15 @@ OBJECTIVES = "objectives: [{layer: blocks.4}]"
         ("signals: {a: {audio: source, band: [200, 100]}}", "the lower frequency comes first", "[200"),
         ("signals: {a: {audio: source, chroma: H}}", "unknown pitch 'H'", "H}"),
         ("signals: {a: {audio: source, smoth: 1s}}", "unknown key 'smoth'; did you mean 'smooth'?", "smoth"),
-        ("signals: {a: {value: 1, normalize: 90}}", "only a sound or a table is normalized", "normalize"),
+        ("signals: {a: {value: 1, normalize: 90}}", "only loudness and tables are normalized", "normalize"),
+        ("signals: {a: {noise: 1s, normalize: 90}}", "only loudness and tables are normalized", "normalize"),
+        ("signals: {a: {audio: source, chroma: C, normalize: 90}}", "only loudness and tables are", "normalize"),
+        ("signals: {a: {audio: source, band: [16000, 20000]}}", "the lower frequency is below 15000", "16000"),
+        ("signals: {a: {audio: output, audio_track: 1}}", "output.audio_track chooses the track", "audio_track"),
+        ("signals: {a: {noise: 0s}}", "'0s' is no time in which anything changes", "0s"),
+        ("signals: {lambda: 1}", "'lambda' is a word of Python", "lambda"),
+        ("signals: {a: 1.5}\nexposure: a", "1.5 must be from 0 to 1", "1.5"),
+        ("mix: 0.5\nexposure: mix", "unknown name 'mix'; did you mean 'min'?", "mix"),
     ],
 )  # fmt: skip
 def test_a_wrong_signal_is_an_error_where_it_is_wrong(line: str, says: str, caret: str, tmp_path: Path) -> None:
