@@ -1,27 +1,33 @@
-"""Builds networks without weights: EfficientNet-Lite and torchvision's classifiers, and lists what these are."""
+"""Builds networks without weights: EfficientNet-Lite and torchvision's classifiers, and lists what these are.
+
+torchvision takes as long to import as torch, so that it is imported only where its own networks are used.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torchvision.models
 from torch import nn
 from torch.overrides import TorchFunctionMode
-from torchvision.models import WeightsEnum
 
 from render.models.efficientnet_lite import EfficientNetLite
 from render.models.variants import VARIANTS
 from render.models.weights import AUXILIARY_CLASSIFIERS
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 
 def build(name: str, weights: str | None = None) -> nn.Module:
     """Returns the network `name` on the meta device, as it is for published `weights`, by default the best."""
     if name in VARIANTS:
         return build_on_meta(partial(EfficientNetLite, VARIANTS[name]))
+    import torchvision.models
+
     published = torchvision.models.get_model_weights(name)
     chosen: WeightsEnum = published.DEFAULT if weights is None else published[weights]
     # The table of positions of a transformer is as large as the pictures it was trained on.
@@ -60,6 +66,8 @@ def torchvision_table() -> dict[str, Any]:
     `models` has for each network the name of its `default` weights, and by name those `weights` that classify;
     `classes` is the list of lists of classes that these refer to by index.
     """
+    import torchvision.models
+
     classes: list[list[str]] = []
     models: dict[str, Any] = {}
     for name in torchvision.models.list_models(module=torchvision.models):

@@ -1,23 +1,21 @@
 """The graph of a network: its operations by name, cut after the deepest layer in use, with batch norms folded.
 
-torchvision's feature extraction traces a network and names each operation after the module it is in.
+Each operation is named after the module that it is in, by the rules of torchvision's feature extraction.
 """
 
 from __future__ import annotations
 
-import math
 import operator
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torchvision.ops
 from torch import Tensor, fx, nn
 from torch.nn.utils import fuse_conv_bn_eval
-from torchvision.models.feature_extraction import NodePathTracer
 
-from render.models.efficientnet_lite import SameConv2d
 from render.models.moments import with_moments
 
 ACTIVATION_FUNCTIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish)
@@ -26,6 +24,8 @@ LAYERS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, nn.GELU, nn.MaxPoo
 """Modules that do not overwrite their input, nor return a view of it."""
 FUNCTIONS = (operator.add, torch.add, torch.cat, with_moments)
 """Functions that do not, either."""
+LEAVES = ("SameConv2d", "StochasticDepth")
+"""Classes of modules, besides torch's own, that are one operation."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,30 @@ class TracedModel:
 
 def trace(model: nn.Module) -> TracedModel:
     """Returns the graph of a network in evaluation mode; its input is not among the operations."""
-    tracer = NodePathTracer(
-        leaf_modules=[SameConv2d, torchvision.ops.StochasticDepth], autowrap_modules=(math, torchvision.ops)
-    )
+    tracer = _Tracer()
     graph = tracer.trace(model.eval())
-    nodes = {name: node for node, name in tracer.node_to_qualname.items() if node.op != "placeholder"}
-    return TracedModel(model, graph, nodes)
+    return TracedModel(model, graph, tracer.operations)
+
+
+class _Tracer(fx.Tracer):
+    """Names every operation; a number follows where its module has several of that name: `add`, `add_1`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: dict[str, fx.Node] = {}
+        self._counts = Counter[str]()
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return type(m).__name__ in LEAVES or super().is_leaf_module(m, module_qualified_name)
+
+    def create_proxy(self, kind: str, target: Any, *arguments: Any, **options: Any) -> fx.Proxy:
+        proxy = super().create_proxy(kind, target, *arguments, **options)
+        if kind != "placeholder":
+            path = target if kind == "call_module" else f"{self.scope.module_path}.{proxy.node.name}".lstrip(".")
+            name = re.sub(r"_\d+$", "", path)  # fx numbers operations throughout the network
+            self.operations[f"{name}_{self._counts[name]}" if self._counts[name] else name] = proxy.node
+            self._counts[name] += 1
+        return proxy
 
 
 def extract(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -16,9 +16,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.models import WeightsEnum, optical_flow
 
 from render.motion.warp import Coordinates, Matrix, pixel_grid, resample, transform_points
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 Flow = NDArray[np.float32]
 Grey = NDArray[np.uint8]
@@ -68,11 +70,15 @@ def farneback(first: Tensor, second: Tensor) -> Flow:
 
 def raft_weights(name: Raft) -> WeightsEnum:
     """The published weights of torchvision's RAFT."""
+    from torchvision.models import optical_flow
+
     return optical_flow.Raft_Small_Weights.DEFAULT if name == "raft_small" else optical_flow.Raft_Large_Weights.DEFAULT
 
 
 def raft(name: Raft, state: Mapping[str, Tensor], *, device: torch.device) -> Estimator:
     """torchvision's RAFT (Teed & Deng 2020) with the weights of `state`. Raises RuntimeError when they do not fit."""
+    from torchvision.models import optical_flow
+
     model = {"raft_small": optical_flow.raft_small, "raft_large": optical_flow.raft_large}[name]()
     model.load_state_dict(state)
     model.to(device).eval().requires_grad_(False)

@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import torchvision
 
 from render import __version__
 from render.film.checkpoint import diff_json
@@ -40,7 +39,7 @@ def provenance(engine: Engine) -> dict[str, Any]:
         "versions": {
             "render": __version__,
             "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
+            "torchvision": version("torchvision"),
             "numpy": np.__version__,
             "opencv": cv2.__version__,
             "pillow": version("pillow"),

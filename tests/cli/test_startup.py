@@ -1,4 +1,4 @@
-"""What needs no network does not wait for torch, which takes seconds to import."""
+"""What needs no network does not wait for torch, nor a film for torchvision; each takes seconds to import."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ for arguments in {commands}:
     try:
         main()
     except SystemExit as ended:
-        print(arguments, ended.code, "torch" in sys.modules, file=sys.__stderr__)
+        print(arguments, ended.code, *(name in sys.modules for name in ("torch", "torchvision")), file=sys.__stderr__)
 """
 
 
 def run_in_one_process(commands: list[list[str]]) -> list[str]:
-    """Runs commands one after the other; returns a line for each: arguments, exit status, whether torch is imported."""
+    """Runs commands one after the other; returns a line for each.
+
+    It has the arguments, the exit status, and whether torch and torchvision are imported.
+    """
     process = subprocess.run(
         [sys.executable, "-c", RUN.format(commands=commands)], capture_output=True, text=True, check=True, timeout=120
     )
@@ -45,7 +48,7 @@ def files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("files")
-def test_what_dreams_nothing_does_not_import_torch() -> None:
+def test_what_dreams_nothing_does_not_import_torch_and_the_default_network_not_torchvision() -> None:
     for known in (registry._torchvision_table, registry.model_spec, registry.layer_map):
         known.cache_clear()
     registry.layer_map("squeezenet1_1")  # into the cache, which the processes share
@@ -75,11 +78,12 @@ def test_what_dreams_nothing_does_not_import_torch() -> None:
         ("jobs", "list"): 0,
         ("jobs", "watch", "none"): 2,
     }
-    lines = run_in_one_process([list(arguments) for arguments in commands])
-    assert lines == [f"{list(arguments)} {status} False" for arguments, status in commands.items()]
+    *lines, film = run_in_one_process([*map(list, commands), ["s.yaml", "--quiet"]])
+    assert lines == [f"{list(arguments)} {status} False False" for arguments, status in commands.items()]
+    assert film == "['s.yaml', '--quiet'] 0 True False"
 
 
 def test_the_default_network_needs_no_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "empty"))
     assert SCENE.count("network") == 0
-    assert run_in_one_process([["check", "s.yaml"]]) == ["['check', 's.yaml'] 0 False"]
+    assert run_in_one_process([["check", "s.yaml"]]) == ["['check', 's.yaml'] 0 False False"]
