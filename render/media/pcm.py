@@ -61,10 +61,12 @@ def _complete(arguments: Sequence[str], size: int) -> Iterator[bytes]:
 def _in_one_graph(track: AudioTrack, rate: int, chunk: int) -> list[str]:
     """Returns ffmpeg's arguments that decode a track within one filter graph, which fails where anything is unusual.
 
-    ffmpeg passes every packet through the queues of five threads otherwise, which takes longer than to decode it.
+    ffmpeg passes every packet through the queues of five threads otherwise, which takes longer than to decode it. The
+    decoder has one thread: with more, this filter waits for itself for ever.
     """
     formats = f"protocol_whitelist=file:format_whitelist={ffmpeg.containers()}"
-    source = f"amovie={_quoted(f'file:{track.path.absolute()}')}:s={track.index}:format_opts={_quoted(formats)}"
+    file = _quoted(f"file:{track.path.absolute()}")
+    source = f"amovie={file}:s={track.index}:dec_threads=1:format_opts={_quoted(formats)}"
     graph = f"{source},{_alike(track, rate)},{_exact(track)},asetnsamples={chunk}:p=0[mono]"
     return [*ffmpeg.QUIET, *ffmpeg.allocation(), "-filter_complex", graph, "-map", "[mono]", *_OUTPUT]
 

@@ -6,8 +6,9 @@ and a border between blocks leaves no trace. All grids start with the track: val
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft, signal
 
 Floats = NDArray[np.float32]
+Value = TypeVar("Value")
 RATE = 32000
 """Samples per second; half of it is the highest frequency that is measured."""
 HOP = 320
@@ -41,6 +43,14 @@ class Block:
 
     def __init__(self, samples: Floats) -> None:
         self.samples = samples
+        self._made: dict[Callable[[Block], Any], Any] = {}
+
+    def once(self, make: Callable[[Block], Value]) -> Value:
+        """Returns what `make` returns for this block, which several measures have in common."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        value: Value = self._made[make]
+        return value
 
     @property
     def core(self) -> Floats:

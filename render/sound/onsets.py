@@ -16,7 +16,7 @@ from render.sound.bands import Band, fine_centres, gain, mel_bank
 from render.sound.blocks import CORE, FINE_AROUND, HOP, HOP_RATE, MARGIN, RATE, Block, Floats
 from render.sound.loudness import BAND_FLOOR
 from render.sound.measures import Events, Measure
-from render.sound.parts import PART_RATE, band_centres, part_power
+from render.sound.parts import AROUND, PART_RATE, band_centres, part_power
 
 LAG = 0.02
 """Seconds from one spectrum to the one that it is compared with."""
@@ -83,8 +83,7 @@ def mel_power(block: Block, measure: Measure) -> tuple[Floats, int]:
     """Returns the power in mel filters of a block and of some frames on both sides, NxM, and how many those are."""
     if measure.part is None:
         return block.fine @ mel_bank(fine_centres(), measure.band).for_squares, FINE_AROUND
-    around = FINE_AROUND // 2
-    return part_power(block, measure.part, around) @ filters_of(measure), around
+    return part_power(block, measure.part, AROUND) @ filters_of(measure), AROUND
 
 
 def block_flux(block: Block, measure: Measure) -> Flux:
