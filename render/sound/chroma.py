@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import fft, signal
 
-from render.sound.blocks import CORE, DECIMATION, HOP, HOP_RATE, LOW_RATE, MARGIN, Block, Floats, window_squares
+from render.sound.blocks import CORE, HOP_RATE, LOW_HOP, LOW_RATE, MARGIN, Block, Floats, window_power
 from render.sound.medians import median
 
 HOPS = 5
@@ -37,17 +37,16 @@ QUIET = 1e-6
 
 def pitch_power(block: Block) -> Floats:
     """Returns the power of each pitch in a block, Nx12 at CHROMA_RATE."""
-    hop = HOP // DECIMATION * HOPS
-    start = MARGIN * HOP // DECIMATION + hop // 2 - SIZE // 2
-    parts = window_squares(_steady(block.low, start, start + CORE // HOPS * hop - hop + SIZE), SIZE, hop)
-    power = parts[:, 0::2] + parts[:, 1::2] + np.float32(1e-20)
+    hop = LOW_HOP * HOPS
+    start = MARGIN * LOW_HOP + hop // 2 - SIZE // 2
+    power = window_power(_steady(block.low, start, start + CORE * LOW_HOP - hop + SIZE), SIZE, hop) + np.float32(1e-20)
     first, last = (round(frequency * SIZE / LOW_RATE) for frequency in RANGE)
     middle, left, right = power[:, first:last], power[:, first - 1 : last - 1], power[:, first + 1 : last + 1]
     is_peak = (middle > left) & (middle >= right) & (middle > FAINT * middle.max(1, keepdims=True))
     rows, columns = np.nonzero(is_peak)
-    a, b, c = (np.log(side[rows, columns].astype(np.float64)) for side in (left, middle, right))
-    shift = (a - c) / (2 * (a - 2 * b + c) - 1e-12)
-    frequencies = (first + columns + shift) * LOW_RATE / SIZE
+    a, b, c = (np.log(side[rows, columns]) for side in (left, middle, right))
+    shift = (a - c) / (2 * (a - 2 * b + c) - np.float32(1e-6))
+    frequencies = ((first + columns).astype(np.float32) + shift) * np.float32(LOW_RATE / SIZE)
     pitches = np.rint(12 * np.log2(frequencies / A4)).astype(np.int64) + 9
     total = np.bincount(rows * 12 + pitches % 12, weights=np.exp(b) * _weight(frequencies), minlength=12 * len(power))
     return np.asarray(total.reshape(-1, 12), np.float32)
@@ -77,9 +76,9 @@ def _window() -> Floats:
     return np.asarray(signal.windows.hann(2 * STEP, sym=False), np.float32)
 
 
-def _weight(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weight(frequencies: Floats) -> Floats:
     """The weight of tones: those around 880 Hz count most, as in librosa, so that bass does not hide chords."""
-    return np.exp(-0.5 * np.square(np.log2(frequencies / CENTRE) / OCTAVES))
+    return np.asarray(np.exp(-0.5 * np.square(np.log2(frequencies / CENTRE) / OCTAVES)), np.float32)
 
 
 def shares(power: Floats, loud: float) -> Floats:

@@ -11,18 +11,36 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from render.sound.blocks import COARSE, COARSE_HOPS, FINE_AROUND, HOP_RATE, RATE, Block, Floats
+from render.sound.bands import FilterBank, filter_bank
+from render.sound.blocks import (
+    CORE,
+    FINE,
+    FINE_AROUND,
+    HOP_RATE,
+    LOW_HOP,
+    LOW_RATE,
+    MARGIN,
+    RATE,
+    Block,
+    Floats,
+    decibels,
+    window_power,
+)
 from render.sound.measures import Part
 from render.sound.medians import median
 
-PART_RATE = HOP_RATE / COARSE_HOPS
+HOPS = 2
+"""Hops from one spectrum to the next."""
+PART_RATE = HOP_RATE / HOPS
 """Values per second of what is measured of a part."""
-AROUND = FINE_AROUND // COARSE_HOPS
-"""Spectra around a block that are separated too."""
 LENGTH = 17
 """Spectra and bands of a median: 0.34 s, and 270 Hz among single bins."""
-_SINGLE, _WIDE = 128, 64
-"""Bands of one bin, and bands that get wider with the frequency."""
+AROUND = FINE_AROUND // HOPS - LENGTH // 2
+"""Spectra around a block that are separated too."""
+SIZE = 512
+"""Samples of the window in the low stream, 64 ms."""
+SINGLE, WIDE = 128, 64
+"""Bands that are single bins of the low stream, up to 2 kHz; and bands of the fine spectrum above, ever wider."""
 _LEVELS = 2.0
 """Levels per decibel."""
 _LOWEST = -107.0
@@ -30,17 +48,24 @@ _LOWEST = -107.0
 
 
 @lru_cache(maxsize=1)
-def band_edges() -> NDArray[np.int64]:
-    """The first bin of each band."""
-    wide = np.geomspace(_SINGLE, COARSE // 2, _WIDE + 1).astype(np.int64)[:-1]
-    return np.unique(np.concatenate([np.arange(_SINGLE), wide]))
+def band_centres() -> tuple[float, ...]:
+    """The middle frequency of each band, in Hz."""
+    edges = _wide_edges()
+    wide = (edges[:-1] + edges[1:] - 1) / 2 * RATE / FINE
+    return (*(np.arange(SINGLE) * LOW_RATE / SIZE).tolist(), *wide.tolist())
 
 
 @lru_cache(maxsize=1)
-def band_centres() -> tuple[float, ...]:
-    """The middle frequency of each band, in Hz."""
-    edges = np.append(band_edges(), COARSE // 2 + 1)
-    return tuple(((edges[:-1] + edges[1:] - 1) / 2 * RATE / COARSE).tolist())
+def _wide_edges() -> NDArray[np.int64]:
+    """The first bin of each wide band in the fine spectrum, and the number of bins."""
+    first = SINGLE * LOW_RATE * FINE / (SIZE * RATE)
+    return np.append(np.geomspace(first, FINE // 2, WIDE + 1).astype(np.int64)[:-1], FINE // 2 + 1)
+
+
+@lru_cache(maxsize=1)
+def _wide_bands() -> FilterBank:
+    bins, edges = np.arange(FINE // 2 + 1)[:, None], _wide_edges()
+    return filter_bank(((bins >= edges[:-1]) & (bins < edges[1:])).astype(np.float64))
 
 
 def part_power(block: Block, part: Part, around: int = 0) -> Floats:
@@ -57,8 +82,8 @@ def part_power(block: Block, part: Part, around: int = 0) -> Floats:
 def _separated(block: Block) -> tuple[Floats, NDArray[np.int16]]:
     """The power of a block and of AROUND more spectra, and the harmonic median's level less the percussive one's."""
     half = LENGTH // 2
-    power = np.add.reduceat(block.coarse(AROUND + half), band_edges(), axis=1)
-    levels = np.rint(np.clip((10 * np.log10(power + 1e-20) - _LOWEST) * _LEVELS, 0, 255)).astype(np.uint8)
+    power = _spectrogram(block)
+    levels = np.rint(np.clip((decibels(power + 1e-20) - _LOWEST) * _LEVELS, 0, 255)).astype(np.uint8)
     power = power[half:-half]
     differences = np.empty(power.shape, np.int16)
     for start in range(0, len(power), 128):
@@ -68,6 +93,16 @@ def _separated(block: Block) -> tuple[Floats, NDArray[np.int16]]:
         percussive = median([padded[:, i : i + power.shape[1]] for i in range(LENGTH)])
         differences[rows] = harmonic.astype(np.int16) - percussive
     return power, differences
+
+
+def _spectrogram(block: Block) -> Floats:
+    """The power in all bands, of a block and FINE_AROUND more hops on both sides, for each HOPS hops."""
+    hop = HOPS * LOW_HOP
+    count = (CORE + 2 * FINE_AROUND) // HOPS
+    start = (MARGIN - FINE_AROUND) * LOW_HOP + hop // 2 - SIZE // 2
+    single = window_power(block.low[start : start + (count - 1) * hop + SIZE], SIZE, hop)[:, :SINGLE]
+    wide = _wide_bands().of((block.fine[0::HOPS] + block.fine[1::HOPS]) / np.float32(HOPS))
+    return np.concatenate((single, wide), axis=1)
 
 
 @lru_cache(maxsize=1)
