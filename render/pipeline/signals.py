@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 
 from render.errors import StorageError
+from render.media.audio import AudioTrack
 from render.media.table import read_table
 from render.pipeline.sound import PlacedSound, Sounds
 from render.scene.beats import Beats
@@ -17,11 +18,10 @@ from render.scene.field_errors import FieldError
 from render.scene.functions import smooth_noise
 from render.scene.names import in_order
 from render.scene.signals import DEFAULT_PERCENTILE, PITCHES, SignalSpec
-from render.sound.analysis import analyse
+from render.sound.analysis import analyse, tempo
 from render.sound.loudness import SILENCE
 from render.sound.measures import Events, Measure, Samples
 from render.sound.shaping import Shape, shaped
-from render.sound.tempo import tempo
 
 GRID_RATE = 200.0
 """Values per second of a table, of noise or of an expression that is shaped over time."""
@@ -38,7 +38,7 @@ def find_beats(sounds: Sounds) -> Beats:
     name = spec.audio or "output"
     sound = _sound(sounds, name, ("bpm",) if spec.audio is None else ("bpm", "audio"))
     try:
-        found = tempo(sound.track)
+        found = tempo(sound.track, also=_measures(sounds).get(sound.track, ()))
     except StorageError as error:
         raise FieldError(str(error), ("bpm",)) from None
     times = tuple(Fraction(round(time * TIME_UNIT), TIME_UNIT) - sound.start for time in found.beats.tolist())
@@ -55,10 +55,32 @@ def measure_signals(sounds: Sounds) -> Mapping[str, Curve]:
     Raises FieldError, with the path in the scene, for a sound that does not exist or is silent, and StorageError for a
     file that cannot be read.
     """
+    for track, measures in _measures(sounds).items():
+        analyse(track, measures)  # all at once: each track is decoded once
     measuring = _Measuring(sounds)
     for name in in_order(sounds.spec.signals):
         measuring.signals[name] = measuring.curve(name, sounds.spec.signals[name])
     return measuring.signals
+
+
+def _measures(sounds: Sounds) -> Mapping[AudioTrack, Sequence[Measure]]:
+    """What signals measure in each track. Raises FieldError for a sound that does not exist."""
+    found: dict[AudioTrack, list[Measure]] = {}
+    for name, spec in sounds.spec.signals.items():
+        if spec.audio is not None:
+            found.setdefault(_sound_of(sounds, name, spec).track, []).append(_measure(spec))
+    return found
+
+
+def _sound_of(sounds: Sounds, name: str, spec: SignalSpec) -> PlacedSound:
+    """The sound of a signal. Raises FieldError when it does not exist."""
+    return _sound(sounds, str(spec.audio), ("signals", name, "audio"), number=spec.audio_track)
+
+
+def _measure(spec: SignalSpec) -> Measure:
+    """What a signal measures in its sound."""
+    pitch = None if spec.chroma is None else PITCHES.index(spec.chroma)
+    return Measure(spec.measure, band=spec.band, part=spec.part, pitch=pitch)
 
 
 @dataclass(frozen=True)
@@ -88,14 +110,12 @@ class _Measuring:
 
     def _of_sound(self, name: str, spec: SignalSpec) -> Callable[[Values], Values]:
         """The values of a signal that is measured in a sound, by seconds."""
-        keys = ("signals", name, "audio")
-        sound = _sound(self.sounds, str(spec.audio), keys, number=spec.audio_track)
-        pitch = None if spec.chroma is None else PITCHES.index(spec.chroma)
-        measure, loudness = Measure(spec.measure, band=spec.band, part=spec.part, pitch=pitch), Measure("loudness")
+        sound = _sound_of(self.sounds, name, spec)
+        measure, loudness = _measure(spec), Measure("loudness")
         measured = analyse(sound.track, [loudness, measure])
         whole = measured[loudness]
         if not isinstance(whole, Events) and not (whole.values > SILENCE).any():
-            raise FieldError(f"{sound.track.path} is silent", keys)
+            raise FieldError(f"{sound.track.path} is silent", ("signals", name, "audio"))
         signal = shaped(measured[measure], self._shape(spec))
         start, frame_seconds = float(sound.start), float(1 / self.clock.fps)
         return lambda seconds: signal(seconds + start, frame_seconds)

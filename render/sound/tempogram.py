@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from render.sound.flux import HOP_RATE
+from render.sound.blocks import HOP_RATE
 
 Floats = NDArray[np.float32]
 USUAL = 120.0

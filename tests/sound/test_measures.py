@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from render.errors import StorageError
 from render.media.audio import require_audio
-from render.sound.analysis import analyse, waveform
+from render.sound.analysis import analyse, tempo, waveform
 from render.sound.measures import Events, Measure, Samples
 from render.sound.shaping import Shape, shaped
-from render.sound.tempo import tempo
 from tests.sound import made
 from tests.sound.made import Array
 
