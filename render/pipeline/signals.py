@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,6 +28,8 @@ GRID_RATE = 200.0
 """Values per second of a table, of noise or of an expression that is shaped over time."""
 SLACK = Fraction(1, 1000)
 """Seconds by which beat 0 may come before the time that the scene names."""
+MAX_SHAPE_SECONDS = 60
+"""The longest `smooth`, `attack` and `decay`: values are computed that long before and after a sound, and longer."""
 TIME_UNIT = 10**6
 """Beats are at whole numbers of this part of a second."""
 
@@ -98,15 +101,9 @@ class _Measuring:
 
     def curve(self, name: str, spec: SignalSpec) -> Curve:
         """Returns the values of a signal by frame numbers, also between whole ones."""
+        at = self._repeating(self._of_sound(name, spec) if spec.audio is not None else self._of_seconds(name, spec))
         clock = self.clock
-        at = self._of_sound(name, spec) if spec.audio is not None else self._of_seconds(name, spec)
-        period = clock.length / clock.fps
-
-        def values(frames: Values) -> Values:
-            seconds = clock.seconds(frames)
-            return at(np.mod(seconds, float(period)) if clock.loops else seconds)
-
-        return values
+        return lambda frames: at(clock.seconds(frames))
 
     def _of_sound(self, name: str, spec: SignalSpec) -> Callable[[Values], Values]:
         """The values of a signal that is measured in a sound, by seconds."""
@@ -116,14 +113,14 @@ class _Measuring:
         whole = measured[loudness]
         if not isinstance(whole, Events) and not (whole.values > SILENCE).any():
             raise FieldError(f"{sound.track.path} is silent", ("signals", name, "audio"))
-        signal = shaped(measured[measure], self._shape(spec))
+        signal = shaped(measured[measure], self._shape(name, spec))
         start, frame_seconds = float(sound.start), float(1 / self.clock.fps)
         return lambda seconds: signal(seconds + start, frame_seconds)
 
     def _of_seconds(self, name: str, spec: SignalSpec) -> Callable[[Values], Values]:
         """The values of a signal from a table, noise or an expression, by seconds."""
-        exact = self._unshaped(name, spec)
-        shape, clock = self._shape(spec), self.clock
+        exact = self._repeating(self._unshaped(name, spec))
+        shape, clock = self._shape(name, spec), self.clock
         if not (shape.smooth or shape.attack or shape.decay):
             return lambda seconds: _levels(exact(seconds - shape.delay), shape)
         margin = 1 + 4 * (shape.smooth + shape.attack + (shape.decay or 0.0))
@@ -132,6 +129,11 @@ class _Measuring:
         samples = Samples(exact(grid).astype(np.float32), start=float(grid[0]), rate=GRID_RATE, floor=0)
         signal = shaped(samples, shape)
         return lambda seconds: signal(seconds, float(1 / clock.fps))
+
+    def _repeating(self, at: Callable[[Values], Values]) -> Callable[[Values], Values]:
+        """Values by seconds, those of a film that repeats: before its start they are what they are before its end."""
+        period = float(self.clock.length / self.clock.fps)
+        return (lambda seconds: at(np.mod(seconds, period))) if self.clock.loops else at
 
     def _unshaped(self, name: str, spec: SignalSpec) -> Callable[[Values], Values]:
         clock = self.clock
@@ -162,19 +164,23 @@ class _Measuring:
             )
         return lambda seconds: np.interp(seconds, times, values)
 
-    def _shape(self, spec: SignalSpec) -> Shape:
-        def seconds(time: Time | None) -> float:
-            return 0.0 if time is None else float(time.span(self.clock) / self.clock.fps)
+    def _shape(self, name: str, spec: SignalSpec) -> Shape:
+        def seconds(key: str, longest: float = MAX_SHAPE_SECONDS) -> float:
+            time: Time | None = getattr(spec, key)
+            length = 0.0 if time is None else float(time.span(self.clock) / self.clock.fps)
+            if length > longest:
+                raise FieldError(f"{time} is longer than {longest} s, the longest {key}", ("signals", name, key))
+            return length
 
         normalize = DEFAULT_PERCENTILE if spec.normalize is None else spec.normalize
         return Shape(
-            smooth=seconds(spec.smooth),
-            attack=seconds(spec.attack),
-            decay=None if spec.decay is None else seconds(spec.decay),
+            smooth=seconds("smooth"),
+            attack=seconds("attack"),
+            decay=None if spec.decay is None else seconds("decay"),
             normalize="absolute" if isinstance(normalize, str) else normalize,
             gate=spec.gate,
             power=spec.power,
-            delay=seconds(spec.delay),
+            delay=seconds("delay", math.inf),
         )
 
 

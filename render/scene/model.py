@@ -199,8 +199,14 @@ class SceneSpec(Section):
 
     @property
     def clock(self) -> Clock:
-        """What converts times of the film to frames, with its beats and signals."""
-        return Clock(self.fps, self.length, beats=self.beats, signals=self._signals or {}, loops=self.loop is not None)
+        """What converts times of the film to frames, with its beats and signals.
+
+        A loop whose duration is in beats has exactly so many, by a tempo that differs by less than a frame.
+        """
+        beats, length = self.beats, self.length
+        if beats is not None and self.loop is not None and self.duration.needs_beats:
+            beats = beats.fitted(self.duration.beats(beats), length / self.fps)
+        return Clock(self.fps, length, beats=beats, signals=self._signals or {}, loops=self.loop is not None)
 
     @property
     def is_still(self) -> bool:

@@ -9,11 +9,11 @@ from render.scene.fields import Coordinate, Fraction01, Section, ShortForm, Trac
 from render.scene.tracks import Track
 
 ViewZoom = Annotated[Track, TrackField(0.01, 100, geometric=True)]
-ViewRotation = Annotated[Track, TrackField(-1e5, 1e5)]
+ViewRotation = Annotated[Track, TrackField(-1e5, 1e5, period=360)]
 ViewShift = Annotated[Track, TrackField(-100, 100)]
 ViewShear = Annotated[Track, TrackField(-0.9, 0.9)]
 Saturation = Annotated[Track, TrackField(0, 10)]
-Hue = Annotated[Track, TrackField(-1e5, 1e5)]
+Hue = Annotated[Track, TrackField(-1e5, 1e5, period=360)]
 Exposure = Annotated[Track, TrackField(-20, 20)]
 
 

@@ -139,9 +139,29 @@ def test_sound_repeats_in_a_loop() -> None:
     assert at(np.array([96.0 + 12, 96.0 + 40])) == pytest.approx(at(np.array([12.0, 40.0])))
 
 
+@pytest.mark.parametrize("signal", [{"value": "triangle(2)"}, {"noise": "0.7s"}])
+def test_what_is_shaped_repeats_in_a_loop(signal: dict[str, Any]) -> None:
+    seconds = np.arange(0, 8, 1 / 24)
+    for shape in ({"decay": "3s"}, {"smooth": "1s"}, {"attack": "2s"}, {"delay": "0.5s"}):
+        values = curve({**signal, **shape}, seconds, loop={"blend": "1s"})
+        assert np.ptp(values) > 0.05
+        assert abs(values[95] - values[96]) < 0.1
+        assert values[:96] == pytest.approx(values[96:])
+
+
 @pytest.mark.parametrize(
     ("keys", "says", "error"),
     [
+        (
+            {"signals": {"a": {"noise": "1s", "smooth": "61s"}}},
+            "61s is longer than 60 s, the longest smooth",
+            SceneError,
+        ),
+        (
+            {"bpm": 20, "signals": {"a": {"audio": "clicks.wav", "decay": "30b"}}},
+            "30b is longer than 60 s, the longest decay",
+            SceneError,
+        ),
         ({"signals": {"a": {"audio": "source"}}}, "without a clip there is no 'source' of sound", SceneError),
         (
             {"signals": {"a": {"audio": "output"}}},

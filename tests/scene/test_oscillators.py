@@ -49,6 +49,12 @@ def test_a_value_at_each_frame(text: str, expected: list[float]) -> None:
     assert values(text)[:9] == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_period_starts_at_its_frame() -> None:
+    tenths = Clock(Fraction(10), 100)
+    assert set(values("square(0.1)", tenths)) == {1}
+    assert set(values("saw(0.3)", tenths)[::3]) == {0}
+
+
 def test_noise_is_smooth_seeded_and_the_same_at_any_rate() -> None:
     fine, coarse = (Clock(Fraction(fps), 100 * fps) for fps in (60, 24))
     noise = values("noise(0.5, 3)", fine)
