@@ -19,7 +19,7 @@ from render.scene.field_errors import FieldError
 from render.scene.functions import smooth_noise
 from render.scene.names import in_order
 from render.scene.signals import DEFAULT_PERCENTILE, PITCHES, SignalSpec
-from render.sound.analysis import analyse, tempo
+from render.sound.analysis import analyse, prepare, tempo
 from render.sound.loudness import SILENCE
 from render.sound.measures import Events, Measure, Samples
 from render.sound.shaping import Shape, shaped
@@ -41,7 +41,8 @@ def find_beats(sounds: Sounds) -> Beats:
     name = spec.audio or "output"
     sound = _sound(sounds, name, ("bpm",) if spec.audio is None else ("bpm", "audio"))
     try:
-        found = tempo(sound.track, also=_measures(sounds).get(sound.track, ()))
+        prepare(sound.track, [Measure("beats"), *_measures(sounds).get(sound.track, ())])
+        found = tempo(sound.track)
     except StorageError as error:
         raise FieldError(str(error), ("bpm",)) from None
     times = tuple(Fraction(round(time * TIME_UNIT), TIME_UNIT) - sound.start for time in found.beats.tolist())
@@ -59,7 +60,7 @@ def measure_signals(sounds: Sounds) -> Mapping[str, Curve]:
     file that cannot be read.
     """
     for track, measures in _measures(sounds).items():
-        analyse(track, measures)  # all at once: each track is decoded once
+        prepare(track, measures)
     measuring = _Measuring(sounds)
     for name in in_order(sounds.spec.signals):
         measuring.signals[name] = measuring.curve(name, sounds.spec.signals[name])

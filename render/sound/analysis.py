@@ -41,14 +41,14 @@ def analyse(track: AudioTrack, measures: Sequence[Measure]) -> dict[Measure, Mea
     return {measure: _finished(measure, features, track) for measure in measures}
 
 
-def tempo(track: AudioTrack, also: Sequence[Measure] = ()) -> Tempo:
-    """Returns the tempo of a track and its beats.
+def prepare(track: AudioTrack, measures: Sequence[Measure]) -> None:
+    """Measures a track for all these measures in one pass, so that it is decoded once. Raises StorageError."""
+    _features(track, [feature for measure in measures for feature in _needs(measure)])
 
-    `also` is what else will be requested of the track, so that it is decoded once. Raises StorageError if it is silent
-    or has no beat.
-    """
-    needed = (BEATS, *(feature for measure in also for feature in _needs(measure)))
-    return _tempo(_features(track, needed), track)
+
+def tempo(track: AudioTrack) -> Tempo:
+    """Returns the tempo of a track and its beats. Raises StorageError if it is silent or has no beat."""
+    return _tempo(_features(track, (BEATS,)), track)
 
 
 def waveform(track: AudioTrack, points: int) -> tuple[Floats, Floats]:
@@ -191,7 +191,7 @@ def _features(track: AudioTrack, needed: Sequence[Feature]) -> dict[Feature, Arr
     return known
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _known(track: AudioTrack, identity: _Identity) -> dict[Feature, Arrays]:
     """The features of a track that this process has measured; `identity` is the size and time of its file."""
     del track, identity

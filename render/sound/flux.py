@@ -27,17 +27,19 @@ def onset_flux(levels: Floats) -> Floats:
 
     A strength is the mean over the group's bands of the rise of the compressed level within 20 ms.
     """
-    sounding = levels[levels.sum(1) > _SILENCE]
+    sounding = np.flatnonzero(levels.sum(1) > _SILENCE)
     if not len(sounding):
         return np.zeros((len(GROUPS), len(levels)), np.float32)
-    reference = np.percentile(sounding[:: max(1, len(sounding) // 20000)], 98, axis=0)
+    reference = np.percentile(levels[sounding[:: max(1, len(sounding) // 20000)]], 98, axis=0)
     reference = np.maximum(reference, max(_QUIET * reference.max(), _SILENCE))
     flux = np.empty((len(GROUPS), len(levels)), np.float32)
-    padded = np.pad(levels, ((1, 1), (0, 0)))
-    padded[-1] = levels[-1]
     scale = (_COMPRESSION / reference).astype(np.float32)
     for start in range(0, len(levels), _BLOCK):
-        compressed = np.log1p(padded[start : start + _BLOCK + 2] * scale)
+        frames = np.arange(start - 1, min(start + _BLOCK, len(levels)) + 1)
+        around = levels[np.clip(frames, 0, len(levels) - 1)]
+        if start == 0:
+            around[0] = 0  # silence before the sound, and after it what is last
+        compressed = np.log(around * scale + np.float32(1))
         rises = np.maximum(compressed[2:] - compressed[:-2] - _RIPPLE, 0)
         for group, (first, last) in enumerate(GROUPS):
             flux[group, start : start + _BLOCK] = rises[:, first:last].mean(1)

@@ -1,7 +1,8 @@
 """The harmonic and the percussive part of a sound, separated by medians of its spectrogram.
 
 D. FitzGerald, Harmonic/Percussive Separation Using Median Filtering, DAFx 2010: a steady tone is a line along time, a
-beat a line along frequency. Here the medians are of levels in half decibels, in bands that are single bins up to 2 kHz.
+beat a line along frequency. Here the medians are of levels in steps of 0.4 dB, in bands that are single bins up to
+2 kHz.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from render.sound.blocks import (
     RATE,
     Block,
     Floats,
-    decibels,
     window_power,
 )
 from render.sound.measures import Part
@@ -41,10 +41,10 @@ SIZE = 512
 """Samples of the window in the low stream, 64 ms."""
 SINGLE, WIDE = 128, 64
 """Bands that are single bins of the low stream, up to 2 kHz; and bands of the fine spectrum above, ever wider."""
-_LEVELS = 2.0
-"""Levels per decibel."""
-_LOWEST = -107.0
-"""Decibels of level 0."""
+_FRACTION = 3
+"""Bits of a power's fraction in its level: a level is an eighth of a factor of 2, 0.4 dB."""
+_LOWEST = -33
+"""Logarithm to base 2 of the power of level 0: -99 dB."""
 
 
 @lru_cache(maxsize=1)
@@ -83,7 +83,7 @@ def _separated(block: Block) -> tuple[Floats, NDArray[np.int16]]:
     """The power of a block and of AROUND more spectra, and the harmonic median's level less the percussive one's."""
     half = LENGTH // 2
     power = _spectrogram(block)
-    levels = np.rint(np.clip((decibels(power + 1e-20) - _LOWEST) * _LEVELS, 0, 255)).astype(np.uint8)
+    levels = _levels(power)
     power = power[half:-half]
     differences = np.empty(power.shape, np.int16)
     for start in range(0, len(power), 128):
@@ -105,8 +105,14 @@ def _spectrogram(block: Block) -> Floats:
     return np.concatenate((single, wide), axis=1)
 
 
+def _levels(power: Floats) -> NDArray[np.uint8]:
+    """The levels of powers: the exponent and the first bits of the fraction of a float32, a logarithm to base 2."""
+    levels = (power.view(np.int32) >> (23 - _FRACTION)) - ((127 + _LOWEST) << _FRACTION)
+    return np.asarray(np.clip(levels, 0, 255), np.uint8)
+
+
 @lru_cache(maxsize=1)
 def _shares() -> Floats:
     """From the level of one part less that of the other, plus 255, to the share of the one."""
-    decibels = np.arange(-255, 256) / _LEVELS
-    return np.asarray(1 / (1 + 10 ** (-2 * decibels / 10)), np.float32)
+    ratios = 2.0 ** (np.arange(-255, 256) / 2**_FRACTION)
+    return np.asarray(ratios**2 / (1 + ratios**2), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 from render import Options, load
 from render.errors import RenderError, SceneError, StorageError
 from render.media import ffmpeg
+from render.media.audio import AudioTrack
+from render.media.pcm import read_mono
 from render.pipeline.identity import without_sound
 from render.pipeline.plan import plan
+from render.sound import analysis
 from tests.media.clips import LOSSLESS, levels, write_clip
 from tests.sound.made import RATE, clicks, made_music, note, place, write_sound
 
@@ -219,3 +223,24 @@ def test_a_plan_has_the_sound_that_the_signals_are_measured_in() -> None:
     audio = plan(scene, Options()).audio
     assert audio is not None
     assert audio.track.path.name == "clicks.wav"
+
+
+def test_all_that_a_scene_measures_in_a_sound_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sound(Path("music.wav"), made_music(110, 12))
+    decoded: list[Path] = []
+
+    def counted(track: AudioTrack, *, rate: int, chunk: int) -> Iterator[NDArray[np.float32]]:
+        decoded.append(track.path)
+        return read_mono(track, rate=rate, chunk=chunk)
+
+    monkeypatch.setattr(analysis, "read_mono", counted)
+    signals = {
+        "bass": {"audio": "music.wav", "band": [20, 150]},
+        "hit": {"audio": "music.wav", "onsets": True},
+        "beats": {"audio": "music.wav", "beats": True},
+        "a": {"audio": "music.wav", "chroma": "A"},
+        "b": {"audio": "music.wav", "part": "harmonic"},
+        "other": {"audio": "clicks.wav"},
+    }
+    load({**BASE, "bpm": {"value": "auto", "audio": "music.wav"}, "signals": signals})
+    assert sorted(path.name for path in decoded) == ["clicks.wav", "music.wav"]
