@@ -139,6 +139,8 @@ class SceneSpec(Section):
             check_motion(has_clip=self.source.video is not None, looks_at_point=self.camera.look_at is not None)
         if self.bpm is None:
             check_tempo(self)
+        elif self.bpm.is_found and self.source.start is not None and self.source.start.needs_beats:
+            raise FieldError("beats are found from the film's start on; start: 2s, or bpm: 120", ("source", "start"))
         if self.is_timed:
             self.check_times()
         odd = self.size is not None and (self.size[0] % 2 or self.size[1] % 2)

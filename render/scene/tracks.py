@@ -202,6 +202,14 @@ def track_schema(motion: bool) -> dict[str, Any]:
     return {"anyOf": [{"type": "number"}, {"type": "string"}, keys]}
 
 
+def is_keyframes(raw: Mapping[str, Any]) -> bool:
+    """Returns whether a mapping is one of keyframes: its first key is a time."""
+    first = next(iter(raw), "")
+    return (
+        first == "end" or re.fullmatch(f"{NUMBER_PATTERN}|{TIME_PATTERN}", first[: MAX_NUMBER_LENGTH + 1]) is not None
+    )
+
+
 def parse_track(raw: Any, bounds: ValueRange) -> Track:
     """Parses a value of the scene into a track. Raises FieldError, or FieldErrors for several."""
     match raw:

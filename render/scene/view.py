@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from render.choices import Border, MixMode
 from render.scene.fields import Coordinate, Fraction01, Section, ShortForm, TrackField, track_field
@@ -45,8 +45,3 @@ class Mix(ShortForm):
     mode: MixMode = "normal"
     """How the dream lies over the source: `normal` hides it, `screen` and `lighten` keep what is bright in either,
     `soft_light` keeps the source and takes the dream's light and shadow."""
-
-    @classmethod
-    def is_alone(cls, data: Any) -> bool:
-        """See ShortForm; keyframes are a mapping, too."""
-        return not isinstance(data, dict) or data.keys().isdisjoint(cls.model_fields)

@@ -95,6 +95,12 @@ def test_a_beat_without_a_tempo_is_an_error_at_the_beat(line: str, caret: str, t
     assert "loop" not in found[0].message
 
 
+def test_a_clip_cannot_start_at_a_beat_that_is_found_later(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"bpm: auto\nsource: {{video: a.mp4, start: 2b}}\n{OBJECTIVES}\n")
+    assert problem.message == "beats are found from the film's start on; start: 2s, or bpm: 120"
+    assert under_caret(problem).startswith("2b")
+
+
 @pytest.mark.parametrize(
     ("bpm", "says"),
     [
