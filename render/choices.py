@@ -14,6 +14,8 @@ FollowMode = Literal["residual", "blend"]
 """What persists from frame to frame along a clip's motion: what the dream changed, or the whole dreamed frame."""
 MixMode = Literal["normal", "screen", "lighten", "soft_light"]
 """How a dream lies over its source in a finished frame."""
+MAX_FREQUENCY = 15000
+"""Hz; a band of sound that ends here or above ends at the highest frequency that is measured, 16 kHz."""
 FlowMethod = Literal["dis", "farneback", "raft_small", "raft_large", "none"]
 """How optical flow is estimated."""
 Codec = Literal["h264", "h265", "vp9", "prores", "gif", "webp", "png", "jpg"]

@@ -1,4 +1,4 @@
-"""Real parts at small sizes: photos, the network, engines."""
+"""Real parts at small sizes: photos, the network, engines. One thread, because a film's bytes depend on the number."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from render.models.network import Network, load_network
 from render.pipeline.engine import Engine
 from render.pipeline.plan import Options, plan
 from render.pipeline.scene import Scene
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # of processes that tests start
+torch.set_num_threads(1)
 
 
 def photo_tensor(name: str, width: int, height: int) -> Tensor:

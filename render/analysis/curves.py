@@ -84,7 +84,7 @@ def table_of(curves: Curves) -> str:
 
 def _beats(scene: Scene) -> tuple[Values, Values]:
     """The times of beats and bars within a film, in seconds."""
-    beats, end = scene.spec.beats, scene.length / scene.fps
+    beats, end = scene.spec.clock.beats, scene.length / scene.fps
     if beats is None:
         return np.zeros(0), np.zeros(0)
     first, last = beats.beat(np.array([0.0, float(end)]))

@@ -282,9 +282,17 @@ def position(name: str, channel: int, *, point: Point, receptive_field: int | No
     return Objective((Term(1.0, name, measure, receptive_field=receptive_field),))
 
 
-def class_logit(name: str, index: int) -> Objective:
-    """Returns the logit of a class; `name` is the layer of the logits."""
-    return Objective((Term(1.0, name, lambda activation, region: _at_least_float32(activation[:, index]).mean()),))
+def named_class(name: str, index: int) -> Objective:
+    """Returns the logit of a class plus the logarithm of its probability; `name` is the layer of the logits.
+
+    The logarithm tells the class from those that resemble it, and is nearly constant once it is the most probable.
+    """
+
+    def measure(activation: Tensor, region: Region) -> Tensor:
+        logits = _at_least_float32(activation)
+        return (logits + logits.log_softmax(1))[:, index].mean()
+
+    return Objective((Term(1.0, name, measure),))
 
 
 def guide(name: str, features: Tensor) -> Objective:

@@ -54,13 +54,21 @@ def binary() -> str:
 
 def input_arguments(path: Path) -> tuple[str, ...]:
     """Returns the arguments that open a file of any name for reading, but no other file that it names."""
-    pixels = min(max_pixels(), MAX_FFMPEG_PIXELS)
-    limits = ("-max_pixels", str(pixels), "-max_alloc", str(BASE_ALLOCATION + PIXEL_BYTES * pixels))
-    return (*LOCAL_ONLY, "-format_whitelist", _containers(), *limits, "-i", f"file:{path.absolute()}")
+    limits = ("-max_pixels", str(_pixels()), *allocation())
+    return (*LOCAL_ONLY, "-format_whitelist", containers(), *limits, "-i", f"file:{path.absolute()}")
+
+
+def allocation() -> tuple[str, str]:
+    """Returns the argument that limits ffmpeg's allocations."""
+    return "-max_alloc", str(BASE_ALLOCATION + PIXEL_BYTES * _pixels())
+
+
+def _pixels() -> int:
+    return min(max_pixels(), MAX_FFMPEG_PIXELS)
 
 
 @lru_cache(maxsize=1)
-def _containers() -> str:
+def containers() -> str:
     """Returns the input formats of this ffmpeg, without devices and LIST_FORMATS."""
     listing = run("-hide_banner", "-demuxers").decode("utf-8", "replace")
     names = re.findall(r"^ D.([ d]) (\S+)", listing, re.MULTILINE)

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from render.text import did_you_mean, quote
 
 MAX_ROWS = 10_000_000
 TIME_COLUMNS = ("time", "frame")
+SEPARATORS = (";", "\t", ",")
 
 
 @dataclass(frozen=True)
@@ -31,30 +33,43 @@ class Table:
 def read_table(path: Path, column: str | None = None) -> Table:
     """Reads a column of a CSV file, by default the first one that is not the time.
 
-    The first line names the columns, of which one is `time` or `frame`; without names the first column is the time in
-    seconds. Lines that are empty or begin with # are skipped. Raises StorageError, with the line, for a value that is
-    missing or no number, and for times that do not ascend.
+    The first line names the columns, of which one is `time` or `frame`; of both, `time` is used. Without names the
+    first column is the time in seconds. Lines that are empty or begin with # are skipped. Cells are separated by
+    semicolons, tabs or commas, whichever of them, in this order, is in the first line; a decimal comma is a point where
+    it separates no cells. Raises StorageError, with the line, for a value that is missing or no number, and for times
+    that do not ascend.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _table(path, _rows(path, file), column)
     except UnicodeDecodeError:
-        raise StorageError(f"{path} is no table of text with commas") from None
+        raise StorageError(f"{path} is no table of text in UTF-8") from None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     """Yields the cells of each line that has any, with its number."""
-    reader = csv.reader(lines, skipinitialspace=True, strict=True)
+    start: list[str] = []
+    for line in lines:
+        start.append(line)
+        if line.strip() and not line.startswith("#"):
+            break
+    separator = next((each for each in SEPARATORS if start and each in start[-1]), ",")
+    reader = csv.reader(chain(start, lines), delimiter=separator, skipinitialspace=separator != "\t", strict=True)
     try:
         for cells in reader:
-            if cells and any(cells) and not cells[0].startswith("#"):
-                yield reader.line_num, [cell.strip() for cell in cells]
+            if any(cells) and not cells[0].startswith("#"):
+                yield reader.line_num, [_point(cell.strip(), separator) for cell in cells]
             if reader.line_num > MAX_ROWS:
                 raise StorageError(f"{path} has more than {MAX_ROWS} lines")
     except csv.Error as error:
         raise StorageError(f"{path}:{reader.line_num}: {error}") from None
+
+
+def _point(cell: str, separator: str) -> str:
+    """A cell with a decimal point where it has a comma, which separates no cells."""
+    return cell if separator == "," else cell.replace(",", ".")
 
 
 def _table(path: Path, rows: Iterator[tuple[int, list[str]]], column: str | None) -> Table:
@@ -70,6 +85,8 @@ def _table(path: Path, rows: Iterator[tuple[int, list[str]]], column: str | None
     else:
         if column is not None:
             raise StorageError(f"{path} has no names of columns in its first line, and so no column {quote(column)}")
+        if len(cells) < 2:
+            raise StorageError(f"{path}:{line}: one column; a table has a time and a value in each line")
         time, value, unit = 0, 1, "time"
         names = [str(number) for number in range(1, len(cells) + 1)]
         rows = iter([(line, cells), *rows])
@@ -92,8 +109,9 @@ def _columns(path: Path, names: list[str], column: str | None) -> tuple[int, int
     """Returns the indices of the columns of times and of values."""
     time = next((names.index(name) for name in TIME_COLUMNS if name in names), None)
     if time is None:
-        raise StorageError(f"{path} has no column 'time' or 'frame', but {', '.join(map(quote, names))}")
-    others = [name for name in names if name != names[time]]
+        listed = ", ".join(map(quote, names))
+        raise StorageError(f"{path} has no column 'time' or 'frame', but {listed}; name the column of seconds time")
+    others = [name for name in names if name not in TIME_COLUMNS]
     if column is None and others:
         return time, names.index(others[0])
     if column is None or column.lower() not in others:

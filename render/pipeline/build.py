@@ -211,7 +211,7 @@ def _unmasked(scene: Scene, index: int, spec: ObjectiveSpec, *, features: Featur
     if spec.content is not None:
         return [objectives.content(layers[0], scale=features.natural_mean_square(layers[0]) / CONTENT_STRENGTH)]
     if spec.layer is None:
-        return [objectives.class_logit(network.logits, network.classes.index(str(name))) for name in spec.classes or ()]
+        return [objectives.named_class(network.logits, network.classes.index(str(name))) for name in spec.classes or ()]
     guide = scene.paths.get(("objectives", index, "guide"))
     if guide is not None:
         return [objectives.guide(spec.layer, features.activations(guide, layers)[spec.layer])]

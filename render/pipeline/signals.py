@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 
 from render.errors import StorageError
+from render.media.audio import AudioTrack
 from render.media.table import read_table
 from render.pipeline.sound import PlacedSound, Sounds
 from render.scene.beats import Beats
@@ -17,16 +19,17 @@ from render.scene.field_errors import FieldError
 from render.scene.functions import smooth_noise
 from render.scene.names import in_order
 from render.scene.signals import DEFAULT_PERCENTILE, PITCHES, SignalSpec
-from render.sound.analysis import analyse
+from render.sound.analysis import analyse, prepare, tempo
 from render.sound.loudness import SILENCE
 from render.sound.measures import Events, Measure, Samples
 from render.sound.shaping import Shape, shaped
-from render.sound.tempo import tempo
 
 GRID_RATE = 200.0
 """Values per second of a table, of noise or of an expression that is shaped over time."""
 SLACK = Fraction(1, 1000)
 """Seconds by which beat 0 may come before the time that the scene names."""
+MAX_SHAPE_SECONDS = 60
+"""The longest `smooth`, `attack` and `decay`: values are computed that long before and after a sound, and longer."""
 TIME_UNIT = 10**6
 """Beats are at whole numbers of this part of a second."""
 
@@ -38,6 +41,7 @@ def find_beats(sounds: Sounds) -> Beats:
     name = spec.audio or "output"
     sound = _sound(sounds, name, ("bpm",) if spec.audio is None else ("bpm", "audio"))
     try:
+        prepare(sound.track, [Measure("beats"), *_measures(sounds).get(sound.track, ())])
         found = tempo(sound.track)
     except StorageError as error:
         raise FieldError(str(error), ("bpm",)) from None
@@ -55,10 +59,32 @@ def measure_signals(sounds: Sounds) -> Mapping[str, Curve]:
     Raises FieldError, with the path in the scene, for a sound that does not exist or is silent, and StorageError for a
     file that cannot be read.
     """
+    for track, measures in _measures(sounds).items():
+        prepare(track, measures)
     measuring = _Measuring(sounds)
     for name in in_order(sounds.spec.signals):
         measuring.signals[name] = measuring.curve(name, sounds.spec.signals[name])
     return measuring.signals
+
+
+def _measures(sounds: Sounds) -> Mapping[AudioTrack, Sequence[Measure]]:
+    """What signals measure in each track. Raises FieldError for a sound that does not exist."""
+    found: dict[AudioTrack, list[Measure]] = {}
+    for name, spec in sounds.spec.signals.items():
+        if spec.audio is not None:
+            found.setdefault(_sound_of(sounds, name, spec).track, []).append(_measure(spec))
+    return found
+
+
+def _sound_of(sounds: Sounds, name: str, spec: SignalSpec) -> PlacedSound:
+    """The sound of a signal. Raises FieldError when it does not exist."""
+    return _sound(sounds, str(spec.audio), ("signals", name, "audio"), number=spec.audio_track)
+
+
+def _measure(spec: SignalSpec) -> Measure:
+    """What a signal measures in its sound."""
+    pitch = None if spec.chroma is None else PITCHES.index(spec.chroma)
+    return Measure(spec.measure, band=spec.band, part=spec.part, pitch=pitch)
 
 
 @dataclass(frozen=True)
@@ -76,34 +102,26 @@ class _Measuring:
 
     def curve(self, name: str, spec: SignalSpec) -> Curve:
         """Returns the values of a signal by frame numbers, also between whole ones."""
+        at = self._repeating(self._of_sound(name, spec) if spec.audio is not None else self._of_seconds(name, spec))
         clock = self.clock
-        at = self._of_sound(name, spec) if spec.audio is not None else self._of_seconds(name, spec)
-        period = clock.length / clock.fps
-
-        def values(frames: Values) -> Values:
-            seconds = clock.seconds(frames)
-            return at(np.mod(seconds, float(period)) if clock.loops else seconds)
-
-        return values
+        return lambda frames: at(clock.seconds(frames))
 
     def _of_sound(self, name: str, spec: SignalSpec) -> Callable[[Values], Values]:
         """The values of a signal that is measured in a sound, by seconds."""
-        keys = ("signals", name, "audio")
-        sound = _sound(self.sounds, str(spec.audio), keys, number=spec.audio_track)
-        pitch = None if spec.chroma is None else PITCHES.index(spec.chroma)
-        measure, loudness = Measure(spec.measure, band=spec.band, part=spec.part, pitch=pitch), Measure("loudness")
+        sound = _sound_of(self.sounds, name, spec)
+        measure, loudness = _measure(spec), Measure("loudness")
         measured = analyse(sound.track, [loudness, measure])
         whole = measured[loudness]
         if not isinstance(whole, Events) and not (whole.values > SILENCE).any():
-            raise FieldError(f"{sound.track.path} is silent", keys)
-        signal = shaped(measured[measure], self._shape(spec))
+            raise FieldError(f"{sound.track.path} is silent", ("signals", name, "audio"))
+        signal = shaped(measured[measure], self._shape(name, spec))
         start, frame_seconds = float(sound.start), float(1 / self.clock.fps)
         return lambda seconds: signal(seconds + start, frame_seconds)
 
     def _of_seconds(self, name: str, spec: SignalSpec) -> Callable[[Values], Values]:
         """The values of a signal from a table, noise or an expression, by seconds."""
-        exact = self._unshaped(name, spec)
-        shape, clock = self._shape(spec), self.clock
+        exact = self._repeating(self._unshaped(name, spec))
+        shape, clock = self._shape(name, spec), self.clock
         if not (shape.smooth or shape.attack or shape.decay):
             return lambda seconds: _levels(exact(seconds - shape.delay), shape)
         margin = 1 + 4 * (shape.smooth + shape.attack + (shape.decay or 0.0))
@@ -112,6 +130,11 @@ class _Measuring:
         samples = Samples(exact(grid).astype(np.float32), start=float(grid[0]), rate=GRID_RATE, floor=0)
         signal = shaped(samples, shape)
         return lambda seconds: signal(seconds, float(1 / clock.fps))
+
+    def _repeating(self, at: Callable[[Values], Values]) -> Callable[[Values], Values]:
+        """Values by seconds, those of a film that repeats: before its start they are what they are before its end."""
+        period = float(self.clock.length / self.clock.fps)
+        return (lambda seconds: at(np.mod(seconds, period))) if self.clock.loops else at
 
     def _unshaped(self, name: str, spec: SignalSpec) -> Callable[[Values], Values]:
         clock = self.clock
@@ -142,19 +165,23 @@ class _Measuring:
             )
         return lambda seconds: np.interp(seconds, times, values)
 
-    def _shape(self, spec: SignalSpec) -> Shape:
-        def seconds(time: Time | None) -> float:
-            return 0.0 if time is None else float(time.span(self.clock) / self.clock.fps)
+    def _shape(self, name: str, spec: SignalSpec) -> Shape:
+        def seconds(key: str, longest: float = MAX_SHAPE_SECONDS) -> float:
+            time: Time | None = getattr(spec, key)
+            length = 0.0 if time is None else float(time.span(self.clock) / self.clock.fps)
+            if length > longest:
+                raise FieldError(f"{time} is longer than {longest} s, the longest {key}", ("signals", name, key))
+            return length
 
         normalize = DEFAULT_PERCENTILE if spec.normalize is None else spec.normalize
         return Shape(
-            smooth=seconds(spec.smooth),
-            attack=seconds(spec.attack),
-            decay=None if spec.decay is None else seconds(spec.decay),
+            smooth=seconds("smooth"),
+            attack=seconds("attack"),
+            decay=None if spec.decay is None else seconds("decay"),
             normalize="absolute" if isinstance(normalize, str) else normalize,
             gate=spec.gate,
             power=spec.power,
-            delay=seconds(spec.delay),
+            delay=seconds("delay", math.inf),
         )
 
 

@@ -10,6 +10,7 @@ from itertools import chain, islice
 import numpy as np
 
 from render.choices import GIF_TICKS, IMAGE_CODECS
+from render.media.audio import require_audio
 from render.pipeline.scene import Scene
 from render.scene.document import Document
 from render.scene.field_errors import MAX_PROBLEMS
@@ -18,11 +19,13 @@ from render.text import Problem
 MIN_SECONDS = Fraction(1, 2)
 """A film that is shorter, whose duration is a plain number, was probably meant to last as many seconds."""
 GRADE_TOLERANCE = 1e-6
+MAX_SILENT_END = Fraction(1, 2)
+"""Seconds of silence at the end of a film with a sound that need no warning."""
 
 
 def find_warnings(scene: Scene, written: Document) -> Iterator[Problem]:
     """Yields a problem with its position for everything that is probably a mistake, MAX_PROBLEMS at most."""
-    checks = (_short_duration, _uneven_gif, _late_times, _unreachable_grade)
+    checks = (_short_duration, _uneven_gif, _late_times, _short_sound, _unreachable_grade)
     return islice(chain.from_iterable(check(scene, written) for check in checks), MAX_PROBLEMS)
 
 
@@ -65,6 +68,21 @@ def _late_times(scene: Scene, written: Document) -> Iterator[Problem]:
                 yield written.problem(f"{end}, before this keyframe", (*path, name), at_key=True)
     if look_at is not None and look_at.by.frames(clock) > scene.length:
         yield written.problem(f"{end}, before the point arrives in the middle", ("camera", "look_at", "by"))
+
+
+def _short_sound(scene: Scene, written: Document) -> Iterator[Problem]:
+    """A sound that ends before its film: what follows it is still."""
+    keys, film = ("output", "audio"), scene.length / scene.fps
+    if keys not in scene.paths:
+        return
+    track = require_audio(scene.paths[keys], scene.output.audio_track)
+    seconds = track.end - track.file_start
+    if film - seconds > MAX_SILENT_END:
+        message = (
+            f"{track.path.name} ends at {float(seconds):.6g} s and the film at {float(film):.6g} s, silent from there "
+            f"on; duration: {float(seconds):.6g}s"
+        )
+        yield written.problem(message, keys)
 
 
 def _unreachable_grade(scene: Scene, written: Document) -> Iterator[Problem]:

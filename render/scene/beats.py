@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+DECIMALS = 9
+"""Of numbers of beats and periods, so that no rounding error delays what happens at a whole one by a frame."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class Beats:
         first, second = self.times[start : start + 2]
         return first + (number - start) * (second - first)
 
+    def fitted(self, count: Fraction, seconds: Fraction) -> Beats:
+        """Returns beats of a slightly different tempo, of which exactly `count` are in the first `seconds`; exact."""
+        at = min(max(bisect_right(self.times, 0) - 1, 0), len(self.times) - 2)
+        first, second = self.times[at : at + 2]
+        factor = seconds / self.time(at - self.zero - first / (second - first) + count)
+        return replace(self, times=tuple(time * factor for time in self.times))
+
     @property
     def median_bpm(self) -> float:
         """The tempo of half of the beats is at most this, in beats per minute."""
@@ -54,4 +64,5 @@ class Beats:
         times = np.array([float(time) for time in self.times])
         start = np.clip(np.searchsorted(times, seconds, side="right") - 1, 0, len(times) - 2)
         length = np.diff(times)[start]
-        return start - self.zero + (seconds - times[start]) / length, 60 / length
+        number = start - self.zero + (seconds - times[start]) / length
+        return np.round(number, DECIMALS), 60 / length

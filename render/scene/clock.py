@@ -65,6 +65,10 @@ class Time:
         """Whether the time is one of a beat."""
         return self.unit in ("b", "bar")
 
+    def beats(self, beats: Beats) -> Fraction:
+        """Returns the number of a time that is a beat or bar, in beats."""
+        return self.value * (beats.per_bar if self.unit == "bar" else 1)
+
     def frames(self, clock: Clock) -> Fraction:
         """Returns the exact number of frames before the time. Raises FieldError for a beat without a tempo."""
         match self.unit:
@@ -75,8 +79,7 @@ class Time:
             case "b" | "bar":
                 if clock.beats is None:
                     raise FieldError(f"{self} {NO_TEMPO}")
-                beat = self.value * (clock.beats.per_bar if self.unit == "bar" else 1)
-                return clock.beats.time(beat) * clock.fps
+                return clock.beats.time(self.beats(clock.beats)) * clock.fps
             case _:
                 return self.value
 

@@ -38,6 +38,7 @@ LOOP_SECONDS, LOOP_BEATS = "loop seconds", "loop beats"
 _ALLOWED = "an expression consists of numbers, names, functions, + - * / // % **, comparisons and a if c else b"
 _WORD = re.compile(r"[\w.]+|\S")
 _BEATS = re.compile(r"(?<![\w.])((?:[0-9]+\.?[0-9]*|\.[0-9]+))b(?!\w)")
+_SECONDS = re.compile(r"(?<![\w.])((?:[0-9]+\.?[0-9]*|\.[0-9]+))s(?!\w)")
 _IMAGINARY = re.compile(r"(?<![\w.])(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[jJ]")
 
 
@@ -101,7 +102,8 @@ def _parsed(text: str) -> Expression | FieldError:
         if imaginary := _IMAGINARY.search(line):
             return FieldError(_ALLOWED, offset=imaginary.start())
         with warnings.catch_warnings(action="ignore"):
-            tree = ast.parse(_BEATS.sub(r"\1j", line).strip(), mode="eval")  # beats: literals of the same length
+            # Of the same length: a time in seconds is its number, and a beat a literal of its own kind.
+            tree = ast.parse(_BEATS.sub(r"\1j", _SECONDS.sub(r"\1 ", line)).strip(), mode="eval")
         compiler = _Compiler()
         evaluate = compiler.compile(tree.body)
         references = tuple((name, indent + offset) for name, offset in compiler.references)

@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, core_schema
 from render.choices import MAX_SIDE, MIN_SIDE
 from render.scene.clock import Time
 from render.scene.field_errors import FieldError, Loc, Parsed, collect
-from render.scene.tracks import Track, ValueRange, parse_track, track_schema
+from render.scene.tracks import Track, ValueRange, is_keyframes, parse_track, track_schema
 from render.text import did_you_mean, quote
 
 MAX_PATH_LENGTH = 4096
@@ -217,8 +217,8 @@ class ShortForm(Section):
 
     @classmethod
     def is_alone(cls, data: Any) -> bool:
-        """Returns whether data is the value of `alone`, and not a mapping of keys."""
-        return not isinstance(data, dict)
+        """Returns whether data is the value of `alone`, as keyframes are, and not a mapping of keys."""
+        return not isinstance(data, dict) or is_keyframes(data)
 
     @model_validator(mode="before")
     @classmethod

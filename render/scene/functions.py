@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from render.scene.beats import DECIMALS
+
 Values = NDArray[np.float64]
 
 
@@ -60,6 +62,7 @@ def _oscillator(wave: Callable[..., Values], *parameters: str, optional: tuple[f
     """An oscillator: `wave` takes the phase in [0, 1), and further parameters."""
 
     def evaluate(place: Values, loop: Values, *further: Values) -> Values:
+        place = np.round(place, DECIMALS)
         return wave(place - np.floor(place), *further)
 
     return Function(("period", *parameters), evaluate, optional=optional, is_periodic=True)

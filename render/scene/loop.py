@@ -23,6 +23,8 @@ MIN_DREAMED = 4
 """Dreamed frames of a blend; fewer are a cut."""
 SETTLING_FRAMES = 24
 """Frames of the lead-in before the blend: the first ones from noise have less detail than all others."""
+MAX_TURN_ERROR = Fraction(1, 2)
+"""Frames by which the turns of a tour may be longer or shorter than the film, whose length is rounded to frames."""
 TOLERANCE = 1e-4
 """Difference between a track's ends, relative to values above one, that nobody sees: 0.02 pixels of a zoom at 384."""
 
@@ -70,8 +72,8 @@ def check_motion(*, has_clip: bool, looks_at_point: bool) -> None:
 def check_tour(objective: int, turn: Fraction, clock: Clock) -> None:
     """Raises FieldError when a tour is in the middle of a turn, of `turn` frames, at the film's end."""
     count = clock.length / turn
-    if count.denominator != 1:
-        whole = max(1, round(count))
+    whole = max(1, round(count))
+    if abs(whole * turn - clock.length) > MAX_TURN_ERROR:
         raise FieldError(
             f"a turn, hold + fade, is {_frames(turn, clock)}, and the film {float(count):.4g} turns; a loop has whole "
             f"ones: hold + fade of {_frames(clock.length / Fraction(whole), clock)}, or the duration "
@@ -91,7 +93,7 @@ def _differences(track: Track, clock: Clock) -> Iterator[FieldError]:
     """Yields what is wrong with a track; one per second is compared before it is integrated, at the very instants."""
     instant, length = replace(track, per_second=False), clock.length
     first, last = (float(instant.values(clock, range(at, at + 1))[0]) for at in (0, length))
-    if abs(last - first) <= TOLERANCE * max(1.0, abs(first)):
+    if abs(track.bounds.difference(first, last)) <= TOLERANCE * max(1.0, abs(first)):
         return
     unit = "/s" if track.per_second else ""
     yield FieldError(

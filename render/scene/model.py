@@ -139,6 +139,8 @@ class SceneSpec(Section):
             check_motion(has_clip=self.source.video is not None, looks_at_point=self.camera.look_at is not None)
         if self.bpm is None:
             check_tempo(self)
+        elif self.bpm.is_found and self.source.start is not None and self.source.start.needs_beats:
+            raise FieldError("beats are found from the film's start on; start: 2s, or bpm: 120", ("source", "start"))
         if self.is_timed:
             self.check_times()
         odd = self.size is not None and (self.size[0] % 2 or self.size[1] % 2)
@@ -199,8 +201,14 @@ class SceneSpec(Section):
 
     @property
     def clock(self) -> Clock:
-        """What converts times of the film to frames, with its beats and signals."""
-        return Clock(self.fps, self.length, beats=self.beats, signals=self._signals or {}, loops=self.loop is not None)
+        """What converts times of the film to frames, with its beats and signals.
+
+        A loop whose duration is in beats has exactly so many, by a tempo that differs by less than a frame.
+        """
+        beats, length = self.beats, self.length
+        if beats is not None and self.loop is not None and self.duration.needs_beats:
+            beats = beats.fitted(self.duration.beats(beats), length / self.fps)
+        return Clock(self.fps, length, beats=beats, signals=self._signals or {}, loops=self.loop is not None)
 
     @property
     def is_still(self) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from render.scene.clock import NO_TEMPO
 from render.scene.expressions import BEAT_NAMES, LOOP_BEATS, LOOP_SECONDS, Expression, is_known, unknown_name
@@ -15,12 +16,12 @@ from render.text import quote
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
-def check_names(scene: Section, signals: Mapping[str, SignalSpec], *, written: object) -> None:
+def check_names(scene: Section, signals: Mapping[str, SignalSpec], *, written: Collection[str]) -> None:
     """Checks the names of signals, and those in all expressions. Raises FieldErrors.
 
-    `written` are the signals as written: one with errors, which `signals` lacks, is known.
+    `written` are the names of all signals that are written: one with errors, which `signals` lacks, is known.
     """
-    known = {*signals, *(written if isinstance(written, dict) else ())}
+    known = {*signals, *written}
     errors = []
     for name in signals:
         try:
@@ -53,7 +54,7 @@ def check_tempo(scene: Section) -> None:
     for path, track in scene.tracks():
         if isinstance(track.shape, Expression):
             errors += [
-                FieldError(f"{name} {NO_TEMPO}", path, offset=offset)
+                FieldError(f"{'a period in beats' if name == LOOP_BEATS else name} {NO_TEMPO}", path, offset=offset)
                 for name, offset in track.shape.references
                 if name in BEAT_NAMES or name == LOOP_BEATS or not (name.isidentifier() or name == LOOP_SECONDS)
             ]
@@ -65,6 +66,10 @@ def _check_name(name: str) -> None:
     """Raises FieldError for a name that no signal can have."""
     if is_known(name):
         raise FieldError(f"'{name}' already means something in expressions; a signal needs another name", at_key=True)
+    if keyword.iskeyword(name):
+        raise FieldError(
+            f"'{name}' is a word of Python, which expressions are written in; name it otherwise", at_key=True
+        )
     if not _NAME.fullmatch(name):
         raise FieldError(f"{quote(name)} is not a name: letters, digits and _, not beginning with a digit", at_key=True)
 

@@ -87,10 +87,10 @@ $functions.
 Angles are in radians, `log` is the natural logarithm, `lerp` is a + (b - a)u, and `smoothstep` rises from 0 at `low` to
 1 at `high`.
 
-$periodic take a period, in seconds or in beats (`sine(4b)`), and have values from 0 to 1. At the
-beginning of a period `sine` is 0.5 and rises, `triangle` and `saw` are 0, and `square` and `pulse` are 1, for half of
-the period and for the part `width` of it (a tenth, unless it is set). `noise` is smooth and random, the same for
-the same `seed` (0, unless it is set); in a [loop](loops.md) its period is adjusted so that it fits.
+$periodic take a period, in seconds (`sine(2s)` or `sine(2)`) or in beats (`sine(4b)`), and have values from 0 to 1.
+At the beginning of a period `sine` is 0.5 and rises, `triangle` and `saw` are 0, and `square` and `pulse` are 1, for
+half of the period and for the part `width` of it (a tenth, unless it is set). `noise` is smooth and random, the same
+for the same `seed` (0, unless it is set); in a [loop](loops.md) its period is adjusted so that it fits.
 
 **Per second.** The motion of the camera is per frame. With the unit `/s` it is per second: `"1.8/s"`,
 `"12 * sin(t) /s"`, or keyframes that all have the unit. A track per second is integrated over the interval from the

@@ -15,11 +15,11 @@ from pydantic import (
     model_validator,
 )
 
-from render.choices import MAX_TRACK
+from render.choices import MAX_FREQUENCY, MAX_TRACK
 from render.scene.expressions import Expression
 from render.scene.field_errors import FieldError
 from render.scene.fields import FileField, Fraction01, Seed, ShortForm, WordOr
-from render.scene.times import Delay, Interval, Span
+from render.scene.times import Delay, Interval, Period, Span
 from render.text import did_you_mean, quote
 
 PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -109,7 +109,7 @@ class SignalSpec(ShortForm):
     """A sound: `output`, that of the film, `source`, that of the clip, or the path of a file. Its loudness, unless
     another key says what is measured."""
     audio_track: int | None = Field(default=None, ge=0, le=MAX_TRACK)
-    """With `audio`: number of the sound's track in its file; default: as `output.audio_track`."""
+    """With `audio`, of a clip or a file: number of the track, chosen without it as `output.audio_track` says."""
     part: Literal["harmonic", "percussive"] | None = None
     """With `audio`: only what sounds on, or only what strikes; default: both."""
     band: tuple[Hertz, Hertz] | None = Field(default=None, strict=False)
@@ -121,10 +121,11 @@ class SignalSpec(ShortForm):
     chroma: Pitch | None = None
     """With `audio`: how much of the sound has a pitch, in any octave: `C`, `F#`, `Bb`."""
     csv: Annotated[str | None, FileField("table")] = Field(default=None, min_length=1)
-    """A table with commas: a column `time` in seconds, or `frame`, and one of values, which are interpolated."""
+    """A table, with commas, semicolons or tabs: a column `time` in seconds, or `frame`, and one of values, which are
+    interpolated."""
     column: str | None = None
-    """With `csv`: the column of the values; default: the second."""
-    noise: Interval | None = None
+    """With `csv`: the column of the values; default: the first other one."""
+    noise: Period | None = None
     """Smooth random values; the time says after how long they are independent."""
     seed: Seed | None = None
     """With `noise`: its seed; default: that of the scene."""
@@ -137,8 +138,9 @@ class SignalSpec(ShortForm):
     decay: Interval | None = None
     """Time in which the signal falls to 37 % after a peak; default: at once, but 0.3s with `onsets` and `beats`."""
     normalize: Annotated[str | float | None, WordOr(Annotated[float, Field(gt=0, le=100)], ("none",))] = None
-    """Percentile of the whole sound's or table's values that becomes 1: with 98, the default for a sound, a single loud
-    click does not make all else small. `none` keeps values as they are, the default for a table."""
+    """Percentile of the values of the whole sound's loudness, or of a table, that becomes 1: with 98, the default for
+    loudness, a single loud click does not make all else small. `none` keeps values as they are, the default for a
+    table. Strengths of onsets and shares of pitches are from 0 to 1 already."""
     gate: float = Field(default=0, ge=0, lt=1)
     """Values below it become 0."""
     power: float = Field(default=1, gt=0, le=10)
@@ -163,8 +165,14 @@ class SignalSpec(ShortForm):
                 raise FieldError(f"'{key}' cannot be combined with '{measures[0]}'", (key,), at_key=True)
         if self.band is not None and not self.band[0] < self.band[1]:
             raise FieldError("the lower frequency comes first", ("band",))
-        if self.value is not None and (shaped := self.model_fields_set & {"normalize"}):
-            raise FieldError("values are as they are; only a sound or a table is normalized", (*shaped,), at_key=True)
+        if self.normalize is not None and (measures or not (self.audio or self.csv)):
+            message = "values are from 0 to 1 as they are; only loudness and tables are normalized"
+            raise FieldError(message, ("normalize",), at_key=True)
+        if self.audio_track is not None and self.audio == "output":
+            message = "output.audio_track chooses the track of the film's sound"
+            raise FieldError(message, ("audio_track",), at_key=True)
+        if self.band is not None and self.band[0] >= MAX_FREQUENCY:
+            raise FieldError(f"the lower frequency is below {MAX_FREQUENCY}; above nothing is measured", ("band", 0))
         return self
 
     @field_validator("column")

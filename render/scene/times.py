@@ -35,7 +35,7 @@ def _parse_duration(raw: Any) -> Time:
     """Parses `10s` or a number of frames; at least one frame."""
     time = _parse_span(raw, name="duration")
     if time.value == 0:
-        raise FieldError(f"{quote(raw)} is not a duration: 10s, or a number of frames")
+        raise FieldError(f"{quote(raw)} is not a duration: 10s, 64b, or a number of frames")
     return time
 
 
@@ -49,18 +49,26 @@ def _parse_film_time(raw: Any) -> Time:
 def _parse_span(raw: Any, *, name: str = "time") -> Time:
     """Parses `2s` or a number of frames, from 0."""
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise FieldError(f"a {name} is needed: 10s, or a number of frames")
+        raise FieldError(f"a {name} is needed: 10s, 64b, or a number of frames")
     time = parse_time(str(raw))
     if time.unit == "%" or (time.unit == "" and time.value != int(time.value)):
-        raise FieldError(f"{quote(raw)} is not a {name}: 10s, or a number of frames")
+        raise FieldError(f"{quote(raw)} is not a {name}: 10s, 64b, or a number of frames")
     return time
 
 
 def _parse_interval(raw: Any) -> Time:
-    """Parses `0.1s` or `1b`: what is the same at any frame rate."""
+    """Parses `0.1s`, `1b` or `bar 1`: what is the same at any frame rate."""
     time = parse_time(raw) if isinstance(raw, str) else None
-    if time is None or time.unit not in ("s", "b"):
+    if time is None or time.unit not in ("s", "b", "bar"):
         raise FieldError(f"{quote(raw)} has no unit: 0.1s, or beats, 1b")
+    return time
+
+
+def _parse_period(raw: Any) -> Time:
+    """Parses `3s` or `4b`, above 0."""
+    time = _parse_interval(raw)
+    if time.value == 0:
+        raise FieldError(f"{quote(raw)} is no time in which anything changes; a longer one is needed")
     return time
 
 
@@ -98,6 +106,7 @@ FilmTime = Annotated[
 ]
 _INTERVAL_SCHEMA = {"type": "string", "examples": ["0.1s", "1b"]}
 Interval = Annotated[Time, PlainValidator(_parse_interval), PlainSerializer(str), WithJsonSchema(_INTERVAL_SCHEMA)]
+Period = Annotated[Time, PlainValidator(_parse_period), PlainSerializer(str), WithJsonSchema(_INTERVAL_SCHEMA)]
 Delay = Annotated[
     Time,
     PlainValidator(_parse_delay),

@@ -63,7 +63,7 @@ def _parts(duration: Time, clock: Clock) -> tuple[Fraction, Fraction]:
     """Returns a duration as beats and as frames, one of which is 0. Raises FieldError for a beat without a tempo."""
     if not duration.needs_beats or clock.beats is None:
         return Fraction(0), duration.frames(clock)
-    return duration.value * (clock.beats.per_bar if duration.unit == "bar" else 1), Fraction(0)
+    return duration.beats(clock.beats), Fraction(0)
 
 
 def turns(things: Iterable[Thing], clock: Clock, *, hold: Time, fade: Time) -> Iterator[Turn]:

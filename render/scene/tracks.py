@@ -35,16 +35,22 @@ from render.text import did_you_mean, quote
 class ValueRange:
     """The range of a track's values, `low` to `high`.
 
-    `motion` allows values per second. `geometric` interpolates by ratio and needs a `low` above 0.
+    `motion` allows values per second. `geometric` interpolates by ratio and needs a `low` above 0. Values that differ
+    by multiples of `period` are the same: 360 degrees.
     """
 
     low: float = -math.inf
     high: float = math.inf
     motion: bool = False
     geometric: bool = False
+    period: float = math.inf
 
     def __str__(self) -> str:
         return f"at least {self.low:g}" if math.isinf(self.high) else f"from {self.low:g} to {self.high:g}"
+
+    def difference(self, first: float, last: float) -> float:
+        """Returns how much a value is above another one, without whole periods."""
+        return math.remainder(last - first, self.period)
 
     def allows(self, value: float) -> bool:
         """Returns whether a value is in the range."""
@@ -194,6 +200,14 @@ def track_schema(motion: bool) -> dict[str, Any]:
         "minProperties": 1,
     }
     return {"anyOf": [{"type": "number"}, {"type": "string"}, keys]}
+
+
+def is_keyframes(raw: Mapping[str, Any]) -> bool:
+    """Returns whether a mapping is one of keyframes: its first key is a time."""
+    first = next(iter(raw), "")
+    return (
+        first == "end" or re.fullmatch(f"{NUMBER_PATTERN}|{TIME_PATTERN}", first[: MAX_NUMBER_LENGTH + 1]) is not None
+    )
 
 
 def parse_track(raw: Any, bounds: ValueRange) -> Track:

@@ -48,6 +48,8 @@ def validate(document: Document, catalogue: Mapping[str, ModelInfo]) -> SceneSpe
             if len(problems) >= MAX_PROBLEMS:
                 break
             _restore_objectives(plain, catalogue)
+            if any(path[:1] == ("bpm",) for path in removed):
+                plain["bpm"] = "auto"  # beats mean something, at times that are not known
     if problems:
         raise SceneError(sorted(problems[:MAX_PROBLEMS], key=_order))
     return scene
@@ -81,11 +83,13 @@ def _problems_of_valid_fields(document: Document, scene: SceneSpec, *, has_sourc
     if scene.follow is not None and scene.source.video is None and has_source:
         message = "'follow' needs a clip, source.video; follow: null removes it"
         problems.append(document.problem(message, ("follow",), at_key=True))
+    written = document.root.plain().get("signals")
+    names = written.keys() if isinstance(written, dict) else ()
     try:
-        check_names(scene, scene.signals, written=document.root.find(("signals",)).plain())
+        check_names(scene, scene.signals, written=names)
     except FieldErrors as errors:
         problems += [document.field_problem(error) for error in errors.errors]
-    if scene.is_timed and not problems:
+    if scene.is_timed and scene.signals.keys() == set(names) and not problems:
         try:
             _ = scene.timeline
         except FieldErrors as errors:

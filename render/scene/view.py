@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from render.choices import Border, MixMode
 from render.scene.fields import Coordinate, Fraction01, Section, ShortForm, TrackField, track_field
 from render.scene.tracks import Track
 
 ViewZoom = Annotated[Track, TrackField(0.01, 100, geometric=True)]
-ViewRotation = Annotated[Track, TrackField(-1e5, 1e5)]
+ViewRotation = Annotated[Track, TrackField(-1e5, 1e5, period=360)]
 ViewShift = Annotated[Track, TrackField(-100, 100)]
 ViewShear = Annotated[Track, TrackField(-0.9, 0.9)]
 Saturation = Annotated[Track, TrackField(0, 10)]
-Hue = Annotated[Track, TrackField(-1e5, 1e5)]
+Hue = Annotated[Track, TrackField(-1e5, 1e5, period=360)]
 Exposure = Annotated[Track, TrackField(-20, 20)]
 
 
@@ -45,8 +45,3 @@ class Mix(ShortForm):
     mode: MixMode = "normal"
     """How the dream lies over the source: `normal` hides it, `screen` and `lighten` keep what is bright in either,
     `soft_light` keeps the source and takes the dream's light and shadow."""
-
-    @classmethod
-    def is_alone(cls, data: Any) -> bool:
-        """See ShortForm; keyframes are a mapping, too."""
-        return not isinstance(data, dict) or data.keys().isdisjoint(cls.model_fields)

@@ -7,24 +7,27 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from render.errors import StorageError
 from render.media.audio import AudioTrack
 from render.media.pcm import CHUNK, read_mono
-from render.sound import chroma, onsets, parts
+from render.sound import chroma, flux, onsets, parts
 from render.sound.bands import gain, hop_energy
 from render.sound.blocks import CORE, HOP, HOP_RATE, RATE, Block, Floats, blocks
 from render.sound.loudness import BAND_FLOOR, SILENCE, loud_level, root_mean_square
-from render.sound.measures import Events, Measure, Measured, Samples
-from render.sound.tempo import tempo
+from render.sound.measures import Events, Measure, Measured, Samples, Tempo
+from render.sound.tempo import beats_of
 
 ENERGY = "energy"
 EXTREMES = "extremes"
+LEVELS, BEATS = "levels", "beats"
 Feature = Measure | str
 """What a block is measured for: a loudness or onsets, all pitches (chroma without one), or one of the words above."""
-Arrays = tuple[Floats, ...]
+Arrays = tuple[NDArray[Any], ...]
 _WAITING = 3
 """Blocks for each thread that are held at once."""
 
@@ -34,14 +37,23 @@ def analyse(track: AudioTrack, measures: Sequence[Measure]) -> dict[Measure, Mea
 
     Raises StorageError when the track cannot be decoded, or when it has no beats and they are requested.
     """
-    features = _features(track, tuple(dict.fromkeys([ENERGY, *(need for m in measures for need in _needs(m))])))
-    start = float(track.start)
-    return {measure: _finished(measure, features, track=track, start=start) for measure in measures}
+    features = _features(track, [feature for measure in measures for feature in _needs(measure)])
+    return {measure: _finished(measure, features, track) for measure in measures}
+
+
+def prepare(track: AudioTrack, measures: Sequence[Measure]) -> None:
+    """Measures a track for all these measures in one pass, so that it is decoded once. Raises StorageError."""
+    _features(track, [feature for measure in measures for feature in _needs(measure)])
+
+
+def tempo(track: AudioTrack) -> Tempo:
+    """Returns the tempo of a track and its beats. Raises StorageError if it is silent or has no beat."""
+    return _tempo(_features(track, (BEATS,)), track)
 
 
 def waveform(track: AudioTrack, points: int) -> tuple[Floats, Floats]:
     """Returns the lowest and the highest sample in each of at most `points` equal parts of a track."""
-    lows, highs = _features(track, (ENERGY, EXTREMES))[EXTREMES]
+    lows, highs = _features(track, ())[EXTREMES]
     edges = np.unique(np.linspace(0, len(lows), min(points, len(lows)) + 1).astype(np.int64)[:-1])
     if not len(edges):
         return lows, highs
@@ -49,11 +61,13 @@ def waveform(track: AudioTrack, points: int) -> tuple[Floats, Floats]:
 
 
 def _needs(measure: Measure) -> tuple[Feature, ...]:
-    match measure.kind:
-        case "beats":
-            return ()
-        case "chroma":
+    match measure:
+        case Measure(kind="beats"):
+            return (BEATS,)
+        case Measure(kind="chroma"):
             return (Measure("chroma"),)
+        case Measure(kind="loudness", band=None, part=None):
+            return (ENERGY,)
         case _:
             return (measure,)
 
@@ -62,24 +76,32 @@ def _loud(features: dict[Feature, Arrays]) -> float:
     return loud_level(root_mean_square(features[ENERGY][0], HOP_RATE))
 
 
-def _finished(measure: Measure, features: dict[Feature, Arrays], *, track: AudioTrack, start: float) -> Measured:
+def _tempo(features: dict[Feature, Arrays], track: AudioTrack) -> Tempo:
+    """The tempo and the beats on the file's clock, from the beats since the start. Raises StorageError without any."""
+    (beats,) = features[BEATS]
+    if not len(beats):
+        raise StorageError(f"{track.path.name} has no beat that can be found; set bpm: 120")
+    return Tempo(bpm=float(60 / np.median(np.diff(beats))), beats=beats + float(track.start))
+
+
+def _finished(measure: Measure, features: dict[Feature, Arrays], track: AudioTrack) -> Measured:
     """Returns a measure on the file's clock from the features of all blocks."""
-    loud = _loud(features)
+    loud, start = _loud(features), float(track.start)
     match measure.kind:
         case "loudness":
             rate = HOP_RATE if measure.part is None else parts.PART_RATE
-            values = root_mean_square(features[measure][0], rate)
-            is_all = measure.band is None and measure.part is None
-            return _samples(values, start, rate=rate, floor=SILENCE if is_all else BAND_FLOOR * loud)
+            (feature,) = _needs(measure)
+            values = root_mean_square(features[feature][0], rate)
+            return _samples(values, start, rate=rate, floor=SILENCE if feature == ENERGY else BAND_FLOOR * loud)
         case "chroma":
             share = chroma.shares(features[Measure("chroma")][0].reshape(-1, 12), loud)[:, measure.pitch or 0]
             return _samples(share, start, rate=chroma.CHROMA_RATE, floor=0.0)
         case "onsets":
-            flux = onsets.Flux(*features[measure])
-            found = onsets.pick(flux, measure, energy=features[ENERGY][0], loud=loud)
+            frames = onsets.Flux(*features[measure])
+            found = onsets.pick(frames, measure, energy=features[ENERGY][0], loud=loud)
             return Events(found.times + start, found.strengths)
         case "beats":
-            times = tempo(track).beats
+            times = _tempo(features, track).beats
             return Events(times, np.ones(len(times)))
 
 
@@ -96,6 +118,8 @@ def _measured(block: Block, feature: Feature) -> Arrays:
         case "extremes":
             hops = block.core.reshape(CORE, HOP)
             return hops.min(1), hops.max(1)
+        case "levels":
+            return (flux.band_levels(block),)
         case Measure(kind="chroma"):
             return (chroma.pitch_power(block),)
         case Measure(kind="onsets"):
@@ -122,11 +146,13 @@ def measure_blocks(chunks: Iterable[Floats], features: Sequence[Feature]) -> dic
         length += hops
         for feature, arrays in zip(features, values, strict=True):
             found[feature].append(tuple(array[: -(-len(array) * hops // CORE)] for array in arrays))
+    return {feature: _joined(found.pop(feature)) for feature in features}
+
+
+def _joined(rows: list[Arrays]) -> Arrays:
+    """The values of all blocks, one after the other."""
     empty = np.zeros(0, np.float32)
-    return {
-        feature: tuple(np.concatenate(column) for column in zip(*rows, strict=True)) if rows else (empty,) * 3
-        for feature, rows in found.items()
-    }
+    return tuple(np.concatenate(column) for column in zip(*rows, strict=True)) if rows else (empty,) * 3
 
 
 def _in_threads(
@@ -149,19 +175,23 @@ _Identity = tuple[int, int]
 
 
 def _features(track: AudioTrack, needed: Sequence[Feature]) -> dict[Feature, Arrays]:
-    """Returns features of a track; those that were measured before of the same file are kept."""
+    """Returns features of a track, at least these and those of all tracks; what was measured of the file is kept."""
     try:
         stat = track.path.stat()
     except OSError as error:
         raise StorageError(f"cannot read the sound {track.path}: {error.strerror}") from None
     known = _known(track, (stat.st_size, stat.st_mtime_ns))
-    missing = [feature for feature in needed if feature not in known]
+    missing = [feature for feature in dict.fromkeys((ENERGY, EXTREMES, *needed)) if feature not in known]
     if missing:
-        known.update(measure_blocks(read_mono(track, rate=RATE, chunk=CHUNK), missing))
+        measured = [LEVELS if feature == BEATS else feature for feature in missing]
+        found = measure_blocks(read_mono(track, rate=RATE, chunk=CHUNK), measured)
+        if LEVELS in found:
+            found[BEATS] = (beats_of(found.pop(LEVELS)[0], float(track.end - track.start)),)
+        known.update(found)
     return known
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _known(track: AudioTrack, identity: _Identity) -> dict[Feature, Arrays]:
     """The features of a track that this process has measured; `identity` is the size and time of its file."""
     del track, identity

@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
-from render.sound.blocks import CORE, FINE, FINE_AROUND, HOP, HOP_RATE, LOW_RATE, MARGIN, RATE, Block, Floats
-from render.sound.measures import MAX_FREQUENCY
+from render.choices import MAX_FREQUENCY
+from render.sound.blocks import CORE, FINE, FINE_AROUND, HOP, HOP_RATE, LOW_HOP, LOW_RATE, MARGIN, RATE, Block, Floats
 
 Band = tuple[float, float]
 EDGE = 2**0.3
 """Ratio of the frequency where a band has ended to the one where it begins to end: less than a third of an octave."""
 CROSSOVER = (2400.0, 3200.0)
 """Hz: below, a band is filtered in the low stream; above, its bins of the fine spectrum are added."""
-_LOW_HOP = LOW_RATE // round(HOP_RATE)
 
 
 def hop_energy(block: Block, band: Band | None) -> Floats:
@@ -28,10 +27,10 @@ def hop_energy(block: Block, band: Band | None) -> Floats:
     energy = np.zeros(CORE, np.float32)
     if band[0] / EDGE < CROSSOVER[1]:
         filtered = fft.irfft(block.low_spectrum * _response(band, len(block.low)), len(block.low))
-        hops = filtered.reshape(-1, _LOW_HOP)[MARGIN : MARGIN + CORE]
-        energy += np.einsum("ij,ij->i", hops, hops) / np.float32(_LOW_HOP)
+        hops = filtered.reshape(-1, LOW_HOP)[MARGIN : MARGIN + CORE]
+        energy += np.einsum("ij,ij->i", hops, hops) / np.float32(LOW_HOP)
     if band[1] * EDGE > CROSSOVER[0]:
-        energy += block.fine[FINE_AROUND : FINE_AROUND + CORE] @ _bin_weights(band)
+        energy += _bin_weights(band).of(block.fine[FINE_AROUND : FINE_AROUND + CORE])[:, 0]
     return energy
 
 
@@ -61,24 +60,29 @@ def _response(band: Band, size: int) -> Floats:
     return np.asarray(np.fft.rfft(taps * window).real, np.float32)
 
 
-@lru_cache(maxsize=64)
-def _bin_weights(band: Band) -> Floats:
-    """The weights of the fine spectrum's squares that add to the mean square of the part of a band above CROSSOVER."""
-    frequencies = np.asarray(fine_centres())
-    weights = np.square(gain(frequencies, band) * np.sin(_crossing(frequencies)))
-    return np.asarray(np.repeat(weights, 2), np.float32)
-
-
 @dataclass(frozen=True, eq=False)
 class FilterBank:
-    """Filters that are equally wide on the mel scale: `weights` BxM of the power of B frequencies."""
+    """Filters of spectra: `weights` BxM of the power at B frequencies, the first of which is number `first`."""
 
     weights: Floats
+    first: int
 
-    @property
-    def for_squares(self) -> Floats:
-        """The weights of squared parts, of which each frequency has two."""
-        return np.repeat(self.weights, 2, axis=0)
+    def of(self, power: Floats) -> Floats:
+        """Returns the power in each filter, NxM, of spectra, NxF."""
+        return power[:, self.first : self.first + len(self.weights)] @ self.weights
+
+
+def filter_bank(weights: NDArray[np.float64]) -> FilterBank:
+    """Returns filters with these weights of the power at all frequencies, FxM; those without a weight are dropped."""
+    used = np.flatnonzero(weights.any(1))
+    return FilterBank(np.asarray(weights[used[0] : used[-1] + 1], np.float32), int(used[0]))
+
+
+@lru_cache(maxsize=64)
+def _bin_weights(band: Band) -> FilterBank:
+    """The filter whose power in the fine spectrum is the mean square of the part of a band above CROSSOVER."""
+    frequencies = np.asarray(fine_centres())
+    return filter_bank(np.square(gain(frequencies, band) * np.sin(_crossing(frequencies)))[:, None])
 
 
 MEL_FILTERS = 40
@@ -107,7 +111,7 @@ def mel_bank(centres: tuple[float, ...], band: Band | None) -> FilterBank:
     weights = np.maximum(np.minimum(rising, falling), 0)
     if band is not None:
         weights *= np.square(gain(frequencies, band))[:, None]
-    return FilterBank(np.asarray(weights[:, weights.sum(0) > 0], np.float32))
+    return filter_bank(weights[:, weights.sum(0) > 0])
 
 
 @lru_cache

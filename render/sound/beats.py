@@ -37,7 +37,8 @@ def track_beats(strength: Floats, period: Floats) -> NDArray[np.int64]:
         count = min(least, len(strength) - start)
         choices = np.arange(most, least - 1, -1)
         costs = (TIGHTNESS * np.square(np.log(choices / beat))).astype(np.float32)
-        earlier = sliding_window_view(scores[reach + start - most : reach + start - least + count], len(choices))
+        first = reach + start - most
+        earlier = scores[first + np.arange(count)[:, None] + np.arange(len(choices))]
         values = earlier - costs
         best = values.argmax(1)
         scores[reach + start : reach + start + count] = strength[start : start + count] + values.max(1)

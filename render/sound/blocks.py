@@ -6,8 +6,9 @@ and a border between blocks leaves no trace. All grids start with the track: val
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft, signal
 
 Floats = NDArray[np.float32]
+Value = TypeVar("Value")
 RATE = 32000
 """Samples per second; half of it is the highest frequency that is measured."""
 HOP = 320
@@ -26,11 +28,11 @@ MARGIN = 100
 """Hops before and after a block that are visible to it; filters and windows reach less far."""
 FINE = 1024
 """Samples of the window of the fine spectrum, 32 ms: one each hop."""
-COARSE, COARSE_HOPS = 2048, 2
-"""Samples of the window of the coarse spectrum, 64 ms, and the hops from one to the next."""
 DECIMATION = 4
 LOW_RATE = RATE // DECIMATION
 """Samples per second of the low stream, which holds frequencies up to 3.3 kHz."""
+LOW_HOP = HOP // DECIMATION
+"""Samples of a hop in the low stream."""
 _TAPS = 129
 _OUTPUTS = 16
 """Samples of the low stream that one row of a matrix product makes."""
@@ -41,6 +43,14 @@ class Block:
 
     def __init__(self, samples: Floats) -> None:
         self.samples = samples
+        self._made: dict[Callable[[Block], Any], Any] = {}
+
+    def once(self, make: Callable[[Block], Value]) -> Value:
+        """Returns what `make` returns for this block, which several measures have in common."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        value: Value = self._made[make]
+        return value
 
     @property
     def core(self) -> Floats:
@@ -65,18 +75,13 @@ class Block:
 
     @cached_property
     def fine(self) -> Floats:
-        """Squared parts of the fine spectra of FINE_AROUND more hops on both sides; see `squares`."""
-        return squares(self.samples, FINE, hop=HOP, frames=range(MARGIN - FINE_AROUND, MARGIN + CORE + FINE_AROUND))
-
-    def coarse(self, around: int) -> Floats:
-        """The power of coarse spectra, with `around` more on both sides, NxF."""
-        first, count = MARGIN // COARSE_HOPS, CORE // COARSE_HOPS
-        frames = range(first - around, first + count + around)
-        parts = squares(self.samples, COARSE, hop=HOP * COARSE_HOPS, frames=frames)
-        return parts[:, 0::2] + parts[:, 1::2]
+        """The power of the fine spectra of the block's hops and of FINE_AROUND more on both sides, NxF."""
+        first = (MARGIN - FINE_AROUND) * HOP + HOP // 2 - FINE // 2
+        count = CORE + 2 * FINE_AROUND
+        return window_power(self.samples[first : first + (count - 1) * HOP + FINE], FINE, HOP)
 
 
-FINE_AROUND = 8
+FINE_AROUND = 24
 """Hops around a block of which it has fine spectra."""
 
 
@@ -99,29 +104,28 @@ def blocks(chunks: Iterable[Floats]) -> Iterator[tuple[Block, int]]:
         yield Block(np.pad(part, (0, core + 2 * margin - len(part)))), min(core, held - margin - start)
 
 
-def squares(samples: Floats, size: int, *, hop: int, frames: range) -> Floats:
-    """See `window_squares`; of Hann windows that are centred in hops."""
-    first = frames.start * hop + hop // 2 - size // 2
-    return window_squares(samples[first : first + (len(frames) - 1) * hop + size], size, hop)
+def window_power(samples: Floats, size: int, hop: int) -> Floats:
+    """Returns the power of the transforms of all Hann windows in samples, Nx(size / 2 + 1).
 
-
-def window_squares(samples: Floats, size: int, hop: int) -> Floats:
-    """Squared real and imaginary parts, alternating, of the transforms of all Hann windows in samples: Nx(size + 2).
-
-    The first window begins with the samples, each other one a hop after the one before it. Scaled so that the power of
-    both parts, added over the frequencies, is the mean square in the window.
+    The first window begins with the samples, each other one a hop after the one before it. Scaled so that the sum over
+    the frequencies is the mean square in the window.
     """
     windows = sliding_window_view(samples, size)[::hop]
-    result = np.empty((len(windows), size + 2), np.float32)
-    for start in range(0, len(windows), 128):
-        part = fft.rfft(windows[start : start + 128] * _window(size), axis=1)
-        np.square(part.view(np.float32), out=result[start : start + 128])
+    result = np.empty((len(windows), size // 2 + 1), np.float32)
+    for start in range(0, len(windows), 64):
+        spectra = fft.rfft(windows[start : start + 64] * _window(size), axis=1)
+        np.square(np.abs(spectra), out=result[start : start + 64])
     return result
+
+
+def decibels(power: Floats) -> Floats:
+    """Returns the levels of powers."""
+    return np.log(power) * np.float32(10 / np.log(10))  # faster than log10
 
 
 @lru_cache
 def _window(size: int) -> Floats:
-    """A periodic Hann window, scaled as `squares` says."""
+    """A periodic Hann window, scaled as `window_power` says."""
     window = signal.windows.hann(size, sym=False)
     return np.asarray(window * np.sqrt(2 / (size * np.square(window).sum())), np.float32)
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 
-from render.sound.blocks import Floats, window_squares
+from render.sound.bands import FilterBank, filter_bank
+from render.sound.blocks import CORE, FINE, FINE_AROUND, RATE, Block, Floats
 
-RATE = 16000
-"""Samples per second of the sound that is measured."""
-HOP = 160
-"""Samples from one value to the next; value k is centred at sample k * HOP."""
-HOP_RATE = RATE // HOP
-WINDOW = 512
-"""Samples of a spectrum's window, 32 ms."""
 EDGES = (30, 75, 125, 200, 300, 450, 650, 950, 1400, 2000, 3000, 4200, 5700, 7900)
 """Hz, between the bands whose levels are compared."""
 GROUPS = ((0, 3), (3, 9), (9, 13))
@@ -33,48 +27,35 @@ def onset_flux(levels: Floats) -> Floats:
 
     A strength is the mean over the group's bands of the rise of the compressed level within 20 ms.
     """
-    sounding = levels[levels.sum(1) > _SILENCE]
+    sounding = np.flatnonzero(levels.sum(1) > _SILENCE)
     if not len(sounding):
         return np.zeros((len(GROUPS), len(levels)), np.float32)
-    reference = np.percentile(sounding[:: max(1, len(sounding) // 20000)], 98, axis=0)
+    reference = np.percentile(levels[sounding[:: max(1, len(sounding) // 20000)]], 98, axis=0)
     reference = np.maximum(reference, max(_QUIET * reference.max(), _SILENCE))
     flux = np.empty((len(GROUPS), len(levels)), np.float32)
-    padded = np.pad(levels, ((1, 1), (0, 0)))
-    padded[-1] = levels[-1]
     scale = (_COMPRESSION / reference).astype(np.float32)
     for start in range(0, len(levels), _BLOCK):
-        compressed = np.log1p(padded[start : start + _BLOCK + 2] * scale)
+        frames = np.arange(start - 1, min(start + _BLOCK, len(levels)) + 1)
+        around = levels[np.clip(frames, 0, len(levels) - 1)]
+        if start == 0:
+            around[0] = 0  # silence before the sound, and after it what is last
+        compressed = np.log(around * scale + np.float32(1))
         rises = np.maximum(compressed[2:] - compressed[:-2] - _RIPPLE, 0)
         for group, (first, last) in enumerate(GROUPS):
             flux[group, start : start + _BLOCK] = rises[:, first:last].mean(1)
     return flux
 
 
-def band_levels(chunks: Iterable[Floats]) -> Floats:
-    """Returns the power in each band between EDGES, NxB, of sound of RATE samples per second."""
-    weights = _band_weights()
-    parts = [window_squares(piece, WINDOW, HOP) @ weights for piece in _pieces(chunks)]
-    return np.concatenate(parts) if parts else np.zeros((0, len(EDGES) - 1), np.float32)
+def band_levels(block: Block) -> Floats:
+    """Returns the power in each band between EDGES in the hops of a block, NxB."""
+    return _bands().of(block.fine[FINE_AROUND : FINE_AROUND + CORE])
 
 
-def _pieces(chunks: Iterable[Floats]) -> Iterator[Floats]:
-    """Yields stretches of sound whose windows follow each other; half a window of silence lies at both ends."""
-    pending = np.zeros(WINDOW // 2, np.float32)
-    for chunk in chunks:
-        pending = np.concatenate((pending, chunk))
-        frames = (len(pending) - WINDOW) // HOP + 1
-        if frames > 0:
-            yield pending[: (frames - 1) * HOP + WINDOW]
-            pending = pending[frames * HOP :]
-    padded = np.pad(pending, (0, WINDOW // 2))
-    if len(padded) >= WINDOW:
-        yield padded
-
-
-def _band_weights() -> Floats:
-    """The weights of squared parts in each band: a bin that an edge divides belongs to both bands by its shares."""
-    width = RATE / WINDOW
-    bins = np.arange(WINDOW // 2 + 1) * width
+@lru_cache(maxsize=1)
+def _bands() -> FilterBank:
+    """The bands between EDGES: a bin that an edge divides belongs to both bands by its shares."""
+    width = RATE / FINE
+    bins = np.arange(FINE // 2 + 1) * width
     lower, upper = np.asarray(EDGES[:-1]), np.asarray(EDGES[1:])
     shared = np.minimum(bins[:, None] + width / 2, upper) - np.maximum(bins[:, None] - width / 2, lower)
-    return np.repeat(np.clip(shared / width, 0, 1), 2, axis=0).astype(np.float32)
+    return filter_bank(np.clip(shared / width, 0, 1))

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 Kind = Literal["loudness", "onsets", "beats", "chroma"]
 Part = Literal["harmonic", "percussive"]
-MAX_FREQUENCY = 15000
-"""Hz; a band that ends here or above ends at the highest frequency that is measured, 16 kHz."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from render.sound.beats import track_beats
-from render.sound.flux import HOP_RATE
+from render.sound.blocks import HOP_RATE
 from render.sound.tempogram import STEP, USUAL, WINDOW, correlate, frame_periods
 
 Floats = NDArray[np.float32]

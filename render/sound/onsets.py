@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from render.sound.bands import Band, fine_centres, gain, mel_bank
-from render.sound.blocks import CORE, FINE_AROUND, HOP, HOP_RATE, MARGIN, RATE, Block, Floats
+from render.sound.bands import Band, FilterBank, fine_centres, gain, mel_bank
+from render.sound.blocks import CORE, FINE_AROUND, HOP, HOP_RATE, MARGIN, RATE, Block, Floats, decibels
 from render.sound.loudness import BAND_FLOOR
 from render.sound.measures import Events, Measure
-from render.sound.parts import PART_RATE, band_centres, part_power
+from render.sound.parts import AROUND, PART_RATE, band_centres, part_power
 
 LAG = 0.02
 """Seconds from one spectrum to the one that it is compared with."""
@@ -73,18 +74,23 @@ def rate_of(measure: Measure) -> float:
     return HOP_RATE if measure.part is None else PART_RATE
 
 
-def filters_of(measure: Measure) -> Floats:
-    """Returns the mel filters of a measure, as weights of the frequencies of its spectra."""
-    centres = fine_centres() if measure.part is None else band_centres()
-    return mel_bank(centres, measure.band).weights
+def filters_of(measure: Measure) -> FilterBank:
+    """Returns the mel filters of a measure."""
+    return mel_bank(fine_centres() if measure.part is None else band_centres(), measure.band)
+
+
+def least_flux(measure: Measure) -> float:
+    """Returns the decibels by which the flux of an onset at least exceeds what is usual around it."""
+    _, count = filters_of(measure).weights.shape
+    return float(MIN_FLUX + NOISE_FLUX / count)
 
 
 def mel_power(block: Block, measure: Measure) -> tuple[Floats, int]:
     """Returns the power in mel filters of a block and of some frames on both sides, NxM, and how many those are."""
+    filters = filters_of(measure)
     if measure.part is None:
-        return block.fine @ mel_bank(fine_centres(), measure.band).for_squares, FINE_AROUND
-    around = FINE_AROUND // 2
-    return part_power(block, measure.part, around) @ filters_of(measure), around
+        return filters.of(block.fine), FINE_AROUND
+    return filters.of(part_power(block, measure.part, AROUND)), AROUND
 
 
 def block_flux(block: Block, measure: Measure) -> Flux:
@@ -92,12 +98,12 @@ def block_flux(block: Block, measure: Measure) -> Flux:
     power, around = mel_power(block, measure)
     rate = rate_of(measure)
     lag, near = round(LAG * rate), max(1, round(NEIGHBOURS * rate))
-    levels = 10 * np.log10(np.maximum(power, np.float32(QUIETEST)))
+    levels = decibels(np.maximum(power, np.float32(QUIETEST)))
     flux = np.zeros(len(levels), np.float32)
     flux[lag:] = np.maximum(levels[lag:] - levels[:-lag], 0).mean(1)
     count = round(CORE * rate / HOP_RATE)
     core = slice(around, around + count)
-    is_peak = (flux == ndimage.maximum_filter1d(flux, 2 * near + 1))[core] & (flux[core] > MIN_FLUX)
+    is_peak = (flux == ndimage.maximum_filter1d(flux, 2 * near + 1))[core] & (flux[core] > least_flux(measure))
     rise = np.full(count, np.nan, np.float32)
     peaks = np.flatnonzero(is_peak)
     rise[peaks] = _rises(block, peaks * round(HOP_RATE / rate) * HOP, hop=round(RATE / rate), band=_wider(measure.band))
@@ -118,7 +124,7 @@ def _rises(block: Block, starts: NDArray[np.int64], *, hop: int, band: Band | No
     if not len(starts):
         return np.zeros(0, np.float32)
     first = MARGIN * HOP + starts + hop // 2 - _SEGMENT // 2
-    segments = block.samples[first[:, None] + np.arange(_SEGMENT)]
+    segments = sliding_window_view(block.samples, _SEGMENT)[first]
     frequencies = np.asarray(np.fft.rfftfreq(_SEGMENT, 1 / RATE), np.float64)
     emphasis = np.minimum(frequencies / 2000, 1) + 0.05 if band is None else gain(frequencies, band)
     spectra = fft.rfft(segments, axis=1) * emphasis.astype(np.float32)
@@ -153,9 +159,10 @@ def pick(found: Flux, measure: Measure, *, energy: Floats, loud: float) -> Event
     usual = ndimage.median_filter(flux, length, mode="reflect")
     spread = usual - ndimage.percentile_filter(flux, 10, length, mode="reflect")
     excess = flux - usual
-    least = MIN_FLUX + NOISE_FLUX / filters_of(measure).shape[1]
     quiet = (QUIET if measure.band is None else BAND_FLOOR) * loud
-    is_onset = ~np.isnan(found.rise) & (excess > np.maximum(least, SPREAD * spread)) & (found.level > quiet**2)
+    is_onset = (
+        ~np.isnan(found.rise) & (excess > np.maximum(least_flux(measure), SPREAD * spread)) & (found.level > quiet**2)
+    )
     is_onset[-_EDGE_FRAMES:] = False
     frames = np.flatnonzero(is_onset)
     times = (frames + 0.5) / rate + found.rise[frames].astype(np.float64)

@@ -1,45 +1,71 @@
 """The harmonic and the percussive part of a sound, separated by medians of its spectrogram.
 
 D. FitzGerald, Harmonic/Percussive Separation Using Median Filtering, DAFx 2010: a steady tone is a line along time, a
-beat a line along frequency. Here the medians are of levels in half decibels, in bands that are single bins up to 2 kHz.
+beat a line along frequency. Here the medians are of levels in steps of 0.4 dB, in bands that are single bins up to
+2 kHz.
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from render.sound.blocks import COARSE, COARSE_HOPS, HOP_RATE, RATE, Block, Floats
+from render.sound.bands import FilterBank, filter_bank
+from render.sound.blocks import (
+    CORE,
+    FINE,
+    FINE_AROUND,
+    HOP_RATE,
+    LOW_HOP,
+    LOW_RATE,
+    MARGIN,
+    RATE,
+    Block,
+    Floats,
+    window_power,
+)
 from render.sound.measures import Part
+from render.sound.medians import median
 
-PART_RATE = HOP_RATE / COARSE_HOPS
+HOPS = 2
+"""Hops from one spectrum to the next."""
+PART_RATE = HOP_RATE / HOPS
 """Values per second of what is measured of a part."""
 LENGTH = 17
 """Spectra and bands of a median: 0.34 s, and 270 Hz among single bins."""
-_SINGLE, _WIDE = 128, 64
-"""Bands of one bin, and bands that get wider with the frequency."""
-_LEVELS = 2.0
-"""Levels per decibel."""
-_LOWEST = -107.0
-"""Decibels of level 0."""
-
-Levels = NDArray[np.uint8]
-
-
-@lru_cache(maxsize=1)
-def band_edges() -> NDArray[np.int64]:
-    """The first bin of each band."""
-    wide = np.geomspace(_SINGLE, COARSE // 2, _WIDE + 1).astype(np.int64)[:-1]
-    return np.unique(np.concatenate([np.arange(_SINGLE), wide]))
+AROUND = FINE_AROUND // HOPS - LENGTH // 2
+"""Spectra around a block that are separated too."""
+SIZE = 512
+"""Samples of the window in the low stream, 64 ms."""
+SINGLE, WIDE = 128, 64
+"""Bands that are single bins of the low stream, up to 2 kHz; and bands of the fine spectrum above, ever wider."""
+_FRACTION = 3
+"""Bits of a power's fraction in its level: a level is an eighth of a factor of 2, 0.4 dB."""
+_LOWEST = -33
+"""Logarithm to base 2 of the power of level 0: -99 dB."""
 
 
 @lru_cache(maxsize=1)
 def band_centres() -> tuple[float, ...]:
     """The middle frequency of each band, in Hz."""
-    edges = np.append(band_edges(), COARSE // 2 + 1)
-    return tuple(((edges[:-1] + edges[1:] - 1) / 2 * RATE / COARSE).tolist())
+    edges = _wide_edges()
+    wide = (edges[:-1] + edges[1:] - 1) / 2 * RATE / FINE
+    return (*(np.arange(SINGLE) * LOW_RATE / SIZE).tolist(), *wide.tolist())
+
+
+@lru_cache(maxsize=1)
+def _wide_edges() -> NDArray[np.int64]:
+    """The first bin of each wide band in the fine spectrum, and the number of bins."""
+    first = SINGLE * LOW_RATE * FINE / (SIZE * RATE)
+    return np.append(np.geomspace(first, FINE // 2, WIDE + 1).astype(np.int64)[:-1], FINE // 2 + 1)
+
+
+@lru_cache(maxsize=1)
+def _wide_bands() -> FilterBank:
+    bins, edges = np.arange(FINE // 2 + 1)[:, None], _wide_edges()
+    return filter_bank(((bins >= edges[:-1]) & (bins < edges[1:])).astype(np.float64))
 
 
 def part_power(block: Block, part: Part, around: int = 0) -> Floats:
@@ -47,56 +73,46 @@ def part_power(block: Block, part: Part, around: int = 0) -> Floats:
 
     A place of the spectrogram belongs to the two parts in the ratio of the squares of the two medians.
     """
+    power, differences = block.once(_separated)
+    rows = slice(AROUND - around, len(power) - AROUND + around)
+    sign = 1 if part == "harmonic" else -1
+    return np.asarray(_shares()[sign * differences[rows] + 255] * power[rows])
+
+
+def _separated(block: Block) -> tuple[Floats, NDArray[np.int16]]:
+    """The power of a block and of AROUND more spectra, and the harmonic median's level less the percussive one's."""
     half = LENGTH // 2
-    power = np.add.reduceat(block.coarse(around + half), band_edges(), axis=1)
-    levels = np.rint(np.clip((10 * np.log10(power + 1e-20) - _LOWEST) * _LEVELS, 0, 255)).astype(np.uint8)
-    result = np.empty((len(power) - 2 * half, power.shape[1]), np.float32)
-    for start in range(0, len(result), 128):
-        rows = slice(start, min(start + 128, len(result)))
+    power = _spectrogram(block)
+    levels = _levels(power)
+    power = power[half:-half]
+    differences = np.empty(power.shape, np.int16)
+    for start in range(0, len(power), 128):
+        rows = slice(start, min(start + 128, len(power)))
         padded = np.pad(levels[rows.start + half : rows.stop + half], ((0, 0), (half, half)), mode="reflect")
-        harmonic = _median([levels[rows.start + i : rows.stop + i] for i in range(LENGTH)])
-        percussive = _median([padded[:, i : i + power.shape[1]] for i in range(LENGTH)])
-        difference = harmonic.astype(np.int16) - percussive
-        masked = _shares()[(difference if part == "harmonic" else -difference) + 255]
-        result[rows] = masked * power[rows.start + half : rows.stop + half]
-    return result
+        harmonic = median([levels[rows.start + i : rows.stop + i] for i in range(LENGTH)])
+        percussive = median([padded[:, i : i + power.shape[1]] for i in range(LENGTH)])
+        differences[rows] = harmonic.astype(np.int16) - percussive
+    return power, differences
+
+
+def _spectrogram(block: Block) -> Floats:
+    """The power in all bands, of a block and FINE_AROUND more hops on both sides, for each HOPS hops."""
+    hop = HOPS * LOW_HOP
+    count = (CORE + 2 * FINE_AROUND) // HOPS
+    start = (MARGIN - FINE_AROUND) * LOW_HOP + hop // 2 - SIZE // 2
+    single = window_power(block.low[start : start + (count - 1) * hop + SIZE], SIZE, hop)[:, :SINGLE]
+    wide = _wide_bands().of((block.fine[0::HOPS] + block.fine[1::HOPS]) / np.float32(HOPS))
+    return np.concatenate((single, wide), axis=1)
+
+
+def _levels(power: Floats) -> NDArray[np.uint8]:
+    """The levels of powers: the exponent and the first bits of the fraction of a float32, a logarithm to base 2."""
+    levels = (power.view(np.int32) >> (23 - _FRACTION)) - ((127 + _LOWEST) << _FRACTION)
+    return np.asarray(np.clip(levels, 0, 255), np.uint8)
 
 
 @lru_cache(maxsize=1)
 def _shares() -> Floats:
     """From the level of one part less that of the other, plus 255, to the share of the one."""
-    decibels = np.arange(-255, 256) / _LEVELS
-    return np.asarray(1 / (1 + 10 ** (-2 * decibels / 10)), np.float32)
-
-
-def _median(arrays: list[Levels]) -> Levels:
-    """Returns the median at each place of LENGTH arrays, by the comparisons of a sorting network."""
-    values = [np.ascontiguousarray(array).copy() for array in arrays]
-    spare = np.empty_like(values[0])
-    for low, high in _median_network(len(values)):
-        np.minimum(values[low], values[high], out=spare)
-        np.maximum(values[low], values[high], out=values[high])
-        values[low], spare = spare, values[low]
-    return values[len(values) // 2]
-
-
-@cache
-def _median_network(count: int) -> tuple[tuple[int, int], ...]:
-    """The comparisons that the middle of `count` values needs in Batcher's merge exchange (Knuth 5.2.2, M)."""
-    pairs: list[tuple[int, int]] = []
-    top = 1 << ((count - 1).bit_length() - 1)
-    step = top
-    while step:
-        q, r, d = top, 0, step
-        while True:
-            pairs += [(i, i + d) for i in range(count - d) if i & step == r]
-            if q == step:
-                break
-            d, q, r = q - step, q >> 1, step
-        step >>= 1
-    needed, kept = {count // 2}, []
-    for low, high in reversed(pairs):
-        if low in needed or high in needed:
-            needed |= {low, high}
-            kept.append((low, high))
-    return tuple(reversed(kept))
+    ratios = 2.0 ** (np.arange(-255, 256) / 2**_FRACTION)
+    return np.asarray(ratios**2 / (1 + ratios**2), np.float32)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
-from render.errors import StorageError
-from render.media.audio import AudioTrack
-from render.media.pcm import read_mono
 from render.sound.beats import exact_beats, extended, track_beats
-from render.sound.flux import HOP_RATE, RATE, band_levels, onset_flux
-from render.sound.measures import Tempo
+from render.sound.blocks import HOP_RATE, Floats
+from render.sound.flux import onset_flux
 from render.sound.meter import choose_level
 from render.sound.tempogram import frame_periods, tempo_path
 
-Floats = NDArray[np.float32]
 GROUP_WEIGHTS = (1.0, 1.0, 0.5)
 """Of low, middle and high frequencies in the onset strength that beats are tracked in."""
 LATENCY = -0.009
@@ -27,20 +21,15 @@ LEAST_CLARITY = 0.15
 """Mean correlation of the onset strength with itself, beats later, below which there is no beat."""
 
 
-def tempo(track: AudioTrack) -> Tempo:
-    """Returns the tempo of a track and its beats. Raises StorageError if it is silent or has no beat."""
-    status = track.path.stat()
-    return _tempo(track, status.st_size, status.st_mtime_ns)
+def beats_of(levels: Floats, duration: float) -> NDArray[np.float64]:
+    """Returns the beats of a sound of `duration` seconds, in seconds from its start; none if there is no beat.
 
-
-@lru_cache(maxsize=16)
-def _tempo(track: AudioTrack, size: int, modified: int) -> Tempo:
-    """The tempo of a track of a file of this size and time of modification."""
-    found = find_beats(onset_flux(band_levels(read_mono(track, rate=RATE))))
+    `levels` is the power in bands in all hops, as `band_levels` returns it.
+    """
+    found = find_beats(onset_flux(levels))
     if found is None:
-        raise StorageError(f"{track.path.name} has no beat that can be found; set bpm: 120")
-    beats = extended(found / HOP_RATE - LATENCY, 0.0, float(track.end - track.start)) + float(track.start)
-    return Tempo(bpm=float(60 / np.median(np.diff(beats))), beats=beats)
+        return np.zeros(0)
+    return extended((found + 0.5) / HOP_RATE - LATENCY, 0.0, duration)
 
 
 def find_beats(flux: Floats) -> NDArray[np.float64] | None:

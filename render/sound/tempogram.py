@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from render.sound.flux import HOP_RATE
+from render.sound.blocks import HOP_RATE
 
 Floats = NDArray[np.float32]
 USUAL = 120.0
@@ -87,16 +87,18 @@ def _best_path(scores: Floats) -> NDArray[np.int64]:
     costs = (MOVE_COST * np.square(MOVES)).astype(np.float32)
     places = np.arange(scores.shape[1])
     origins = np.zeros(scores.shape, np.int64)
-    total = scores[0]
+    padded = np.full(scores.shape[1] + 2 * reach, -np.inf, scores.dtype)
+    neighbours = np.lib.stride_tricks.sliding_window_view(padded, len(MOVES))
+    total = padded[reach:-reach]
+    total[:] = scores[0]
     for row in range(1, len(scores)):
-        near = np.lib.stride_tricks.sliding_window_view(np.pad(total, reach, constant_values=-np.inf), len(MOVES))
-        near = near - costs
+        near = neighbours - costs
         choice = near.argmax(1)
         value = near[places, choice]
         top = int(total.argmax())
         jumps = value < total[top] - JUMP_COST
         origins[row] = np.where(jumps, top, places + MOVES[choice])
-        total = np.where(jumps, total[top] - JUMP_COST, value) + scores[row]
+        total[:] = np.where(jumps, total[top] - JUMP_COST, value) + scores[row]
     path = np.empty(len(scores), np.int64)
     path[-1] = total.argmax()
     for row in range(len(scores) - 1, 0, -1):

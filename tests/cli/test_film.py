@@ -149,7 +149,7 @@ def test_every_expression_can_be_scaled(jitter: str, call: Call) -> None:
 
 def test_a_machine_without_ffmpeg_is_status_3(folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(folder / "none"))
-    for cached in (ffmpeg.binary, ffmpeg.version, ffmpeg._containers):
+    for cached in (ffmpeg.binary, ffmpeg.version, ffmpeg.containers):
         monkeypatch.setattr(ffmpeg, cached.__name__, cached.__wrapped__)
     ended = call("s.yaml")
     assert (ended.status, ended.out) == (3, "")

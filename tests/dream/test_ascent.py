@@ -15,7 +15,7 @@ from torch import Tensor
 from render.dream import gradients
 from render.dream.ascent import AscentSettings, dream
 from render.dream.gradients import TOTAL_VARIATION_EPSILON, total_variation
-from render.dream.objectives import Objective, channels, class_logit, guide, layer, position
+from render.dream.objectives import Objective, channels, guide, layer, named_class, position
 from render.dream.octaves import Size, octave_sizes
 from render.dream.tiled import TiledNetwork
 from render.dream.transforms import Transform, TransformRange
@@ -244,7 +244,7 @@ def test_steps_never_wait_for_the_device(meta_network: Network, name: str, optio
     settings = replace(SETTINGS, steps=(1, 2), conditioner=CONDITIONERS[name], **options)
     mask = torch.empty(1, 1, 96, 128, device=meta)
     objective = ANIMALS - 0.5 * layer("blocks.4").masked(mask) + channels("blocks.7", [3, 17])
-    objective += position("blocks.7", 2, point=(0.2, 0.7)) + 0.1 * class_logit(network.logits, 954)
+    objective += position("blocks.7", 2, point=(0.2, 0.7)) + 0.1 * named_class(network.logits, 954)
     objective += guide("blocks.7", torch.empty(1, 80, 5, 9, device=meta))
     dreamed, steps = reports(image, network, settings, objective=objective)
     assert dreamed.is_meta

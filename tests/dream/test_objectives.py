@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -16,10 +17,10 @@ from render.dream.objectives import (
     Objective,
     Region,
     channels,
-    class_logit,
     content,
     guide,
     layer,
+    named_class,
     position,
 )
 from render.dream.statistics import ChannelTarget, statistics
@@ -103,8 +104,18 @@ def test_a_part_of_the_picture_without_positions_adds_nothing(objective: Objecti
     assert objective({"a": activation}, IDENTITY, regions={"a": region}) == 0
 
 
-def test_a_class_is_its_logit() -> None:
-    assert class_logit("fc", 2)({"fc": torch.tensor([[1.0, 2.0, -5.0]])}, IDENTITY) == -5
+def test_a_class_is_its_logit_and_log_probability() -> None:
+    value = named_class("fc", 2)({"fc": torch.tensor([[1.0, 2.0, -5.0]])}, IDENTITY)
+    assert float(value) == pytest.approx(-5 + math.log(math.exp(-5) / sum(map(math.exp, (1, 2, -5)))))
+
+
+def test_a_class_differs_from_the_one_that_resembles_it() -> None:
+    """Both rise with the first feature; the second feature is all that differs."""
+    features = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    logits = features @ torch.tensor([[4.0, 5.0], [0.5, -0.5]])
+    (gradient,) = torch.autograd.grad(named_class("fc", 0)({"fc": logits}, IDENTITY), features)
+    assert gradient[0, 1] > 0.5
+    assert gradient[0, 0] < 4
 
 
 def test_the_gradient_of_a_guide_is_its_best_match_at_every_position() -> None:
@@ -245,7 +256,7 @@ def test_a_position_that_is_not_visible_has_no_value_and_no_gradient(network: Ne
 @pytest.mark.parametrize("name", ["tabby", "Egyptian cat", "espresso"])
 def test_a_class_rises_with_a_positive_weight_and_falls_with_a_negative_one(network: Network, name: str) -> None:
     photo = photo_tensor("chelsea", 160, 160)
-    objective = class_logit(network.logits, network.classes.index(name))
+    objective = named_class(network.logits, network.classes.index(name))
     raised, lowered = (ascend(photo, network, SETTINGS, objective=weight * objective) for weight in (1, -1))
     assert value_of(objective, lowered, network) < value_of(objective, photo, network) - 2
     assert value_of(objective, raised, network) > value_of(objective, photo, network) + 2

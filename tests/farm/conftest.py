@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.farm.nodes import Nodes
-from tests.jobs.conftest import one_thread, still_one_thread, workspace
+from tests.jobs.conftest import still_one_thread, workspace
 
-__all__ = ["one_thread", "still_one_thread", "workspace"]
+__all__ = ["still_one_thread", "workspace"]
 
 
 @pytest.fixture(scope="session")
-def nodes(one_thread: None) -> Iterator[Nodes]:
+def nodes() -> Iterator[Nodes]:
     """Three nodes with a processor each."""
     with Nodes({"CPU": 1}, {"CPU": 1}, {"CPU": 1}, has_client_server=True) as made:
         yield made

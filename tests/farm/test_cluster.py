@@ -98,7 +98,7 @@ def test_nodes_and_workers_that_are_killed_cost_no_finished_segment(workspace: P
     folder = job_of("job")
     victims: dict[int, Callable[[], None]] = {
         0: lambda: os.kill(nodes.workers(0)[0].pid, signal.SIGKILL),  # on a node that remains
-        extra: lambda: os.kill(nodes.raylets[extra], signal.SIGKILL),
+        extra: lambda: nodes.kill(extra),
     }
 
     def kill_those_with_a_segment() -> bool:

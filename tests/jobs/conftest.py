@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.jobs.parts import SCENE
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """One thread in this process and in those that tests start, because a film's bytes depend on the number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("OMP_NUM_THREADS", "1")
-        patched.setenv("OMP_WAIT_POLICY", "PASSIVE")
-        yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

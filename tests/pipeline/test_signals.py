@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 from render import Options, load
 from render.errors import RenderError, SceneError, StorageError
 from render.media import ffmpeg
+from render.media.audio import AudioTrack
+from render.media.pcm import read_mono
 from render.pipeline.identity import without_sound
 from render.pipeline.plan import plan
+from render.sound import analysis
 from tests.media.clips import LOSSLESS, levels, write_clip
 from tests.sound.made import RATE, clicks, made_music, note, place, write_sound
 
@@ -139,9 +143,29 @@ def test_sound_repeats_in_a_loop() -> None:
     assert at(np.array([96.0 + 12, 96.0 + 40])) == pytest.approx(at(np.array([12.0, 40.0])))
 
 
+@pytest.mark.parametrize("signal", [{"value": "triangle(2)"}, {"noise": "0.7s"}])
+def test_what_is_shaped_repeats_in_a_loop(signal: dict[str, Any]) -> None:
+    seconds = np.arange(0, 8, 1 / 24)
+    for shape in ({"decay": "3s"}, {"smooth": "1s"}, {"attack": "2s"}, {"delay": "0.5s"}):
+        values = curve({**signal, **shape}, seconds, loop={"blend": "1s"})
+        assert np.ptp(values) > 0.05
+        assert abs(values[95] - values[96]) < 0.1
+        assert values[:96] == pytest.approx(values[96:])
+
+
 @pytest.mark.parametrize(
     ("keys", "says", "error"),
     [
+        (
+            {"signals": {"a": {"noise": "1s", "smooth": "61s"}}},
+            "61s is longer than 60 s, the longest smooth",
+            SceneError,
+        ),
+        (
+            {"bpm": 20, "signals": {"a": {"audio": "clicks.wav", "decay": "30b"}}},
+            "30b is longer than 60 s, the longest decay",
+            SceneError,
+        ),
         ({"signals": {"a": {"audio": "source"}}}, "without a clip there is no 'source' of sound", SceneError),
         (
             {"signals": {"a": {"audio": "output"}}},
@@ -199,3 +223,24 @@ def test_a_plan_has_the_sound_that_the_signals_are_measured_in() -> None:
     audio = plan(scene, Options()).audio
     assert audio is not None
     assert audio.track.path.name == "clicks.wav"
+
+
+def test_all_that_a_scene_measures_in_a_sound_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sound(Path("music.wav"), made_music(110, 12))
+    decoded: list[Path] = []
+
+    def counted(track: AudioTrack, *, rate: int, chunk: int) -> Iterator[NDArray[np.float32]]:
+        decoded.append(track.path)
+        return read_mono(track, rate=rate, chunk=chunk)
+
+    monkeypatch.setattr(analysis, "read_mono", counted)
+    signals = {
+        "bass": {"audio": "music.wav", "band": [20, 150]},
+        "hit": {"audio": "music.wav", "onsets": True},
+        "beats": {"audio": "music.wav", "beats": True},
+        "a": {"audio": "music.wav", "chroma": "A"},
+        "b": {"audio": "music.wav", "part": "harmonic"},
+        "other": {"audio": "clicks.wav"},
+    }
+    load({**BASE, "bpm": {"value": "auto", "audio": "music.wav"}, "signals": signals})
+    assert sorted(path.name for path in decoded) == ["clicks.wav", "music.wav"]

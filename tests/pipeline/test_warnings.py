@@ -9,6 +9,7 @@ import pytest
 
 from render import load
 from tests.media.clips import write_clip
+from tests.sound.made import RATE, write_sound
 
 SCENE = "size: [32, 32]\nobjectives: [{layer: blocks.1}]\n"
 
@@ -59,6 +60,13 @@ def test_what_was_hardly_meant_has_a_warning_with_its_position(
 )
 def test_what_is_meant_has_none(text: str, tmp_path: Path) -> None:
     assert warnings_of(tmp_path, text) == []
+
+
+def test_a_song_that_ends_before_its_film_has_a_warning(tmp_path: Path) -> None:
+    write_sound(tmp_path / "song.wav", np.full(2 * RATE, 0.5))
+    assert warnings_of(tmp_path, "duration: 2.4s\noutput: {audio: song.wav}") == []
+    message = "song.wav ends at 2 s and the film at 3 s, silent from there on; duration: 2s"
+    assert warnings_of(tmp_path, "duration: 3s\noutput: {audio: song.wav}") == [(message, 4, 17)]
 
 
 def test_the_end_of_a_clip_is_the_films(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from typing import Any
 
 import psutil
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 TIMEOUT = 180.0
 """Seconds after which a process that has not ended is a failure."""
 POLL_INTERVAL = 0.001
@@ -61,7 +60,7 @@ class Run:
     ) -> None:
         self.folder = folder
         self._log = folder.parent / f"{folder.name}.{next(_numbers)}"
-        merged: dict[str, str | None] = {**os.environ, **ONE_THREAD, **(environment or {})}
+        merged: dict[str, str | None] = {**os.environ, **(environment or {})}
         variables = {key: value for key, value in merged.items() if value is not None}
         with _server_environment():  # the server starts with the first of its processes
             self.process: ForkServerProcess = _server.Process(
@@ -143,7 +142,7 @@ def running_processes(folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _server_environment() -> Iterator[None]:
-    added = {**ONE_THREAD, "PYTHONPATH": str(Path(__file__).parents[2])}
+    added = {"PYTHONPATH": str(Path(__file__).parents[2])}
     before = {key: os.environ.get(key) for key in added}
     os.environ.update(added)
     try:

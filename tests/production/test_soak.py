@@ -23,7 +23,7 @@ from render.media import ffmpeg
 from tests.film.test_checkpoint import DAMAGES, damage
 from tests.production.films import CLIP, FILM, FOLLOWED, FOLLOWED_ARGUMENTS, SEQUENCE_ARGUMENTS, checksums, write_clip
 from tests.production.kills import is_proper_end, kill_at_random
-from tests.production.processes import ONE_THREAD, Result, running_processes
+from tests.production.processes import Result, running_processes
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "1"))
 SEED = 1
@@ -45,7 +45,6 @@ class Command:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "render", "film.yaml", *arguments],
             cwd=folder,
-            env={**os.environ, **ONE_THREAD},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

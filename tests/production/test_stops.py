@@ -18,7 +18,7 @@ import pytest
 from render.media import ffmpeg
 from tests.production.films import FILM, FRAMES, PARTS, append_index, checksums, make, must_not_dream
 from tests.production.messages import STOPPED, STOPPED_WITH_FRAMES
-from tests.production.processes import ONE_THREAD, Run, running_processes
+from tests.production.processes import Run, running_processes
 
 MAX_SECONDS = 5.0
 """From a signal to the end of the process, on a machine that is busy with other work."""
@@ -135,7 +135,7 @@ def test_a_closed_terminal_ends_as_ctrl_c_does(workspace: Path, reference: dict[
     """In a terminal of its own, whose window is closed: every write to it fails from then on."""
     process, terminal = pty.fork()
     if process == 0:
-        os.execve(sys.executable, [sys.executable, "-m", "render", "film.yaml"], {**os.environ, **ONE_THREAD})
+        os.execve(sys.executable, [sys.executable, "-m", "render", "film.yaml"], os.environ)
     deadline = time.monotonic() + 60
     while not (workspace / PARTS / "00000.json").exists():
         assert time.monotonic() < deadline

@@ -32,7 +32,7 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def expected(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> dict[str, str]:
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The checksums of the sweep, made in this process."""
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "film.yaml").write_text(SCENE)

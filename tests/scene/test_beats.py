@@ -34,6 +34,21 @@ def test_beats_of_a_changing_tempo_are_interpolated_and_go_on_at_both_ends() -> 
     assert parse_time("bar 1").frames(Clock(Fraction(10), 99, beats=SLOWER)) == 80
 
 
+def test_beats_are_fitted_to_a_time() -> None:
+    third, beats = Fraction(1, 3), Beats((Fraction(1), Fraction(2), Fraction(4)), zero=1)
+    fitted = beats.fitted(Fraction(3), Fraction(5))
+    start, end = fitted.beat(np.array([0.0, 5.0]))
+    assert (start, end) == (-2, 1)
+    assert fitted.time(Fraction(0)) == 2 * Fraction(5, 4)
+    assert Beats.steady(Fraction(60)).fitted(third, Fraction(1, 2)).time(third) == Fraction(1, 2)
+
+
+def test_a_beat_is_whole_at_its_time() -> None:
+    for bpm in (Fraction(61), Fraction(130), Fraction("128.7")):
+        times = np.array([float(number * 60 / bpm) for number in range(400)])
+        assert (Beats.steady(bpm).beat(times) == np.arange(400)).all()
+
+
 def test_a_duration_in_beats_starts_at_beat_0(tmp_path: Path) -> None:
     spec = load(tmp_path, f"fps: 30\nbpm: {{value: 90, offset: 0.12s}}\nduration: 64b\n{OBJECTIVES}\n")
     assert spec.length == 1280
@@ -77,6 +92,13 @@ def test_a_beat_without_a_tempo_is_an_error_at_the_beat(line: str, caret: str, t
         "a tempo; add bpm: 120, or bpm: auto to find it in the sound"
     }
     assert under_caret(found[-1]).startswith(caret)
+    assert "loop" not in found[0].message
+
+
+def test_a_clip_cannot_start_at_a_beat_that_is_found_later(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"bpm: auto\nsource: {{video: a.mp4, start: 2b}}\n{OBJECTIVES}\n")
+    assert problem.message == "beats are found from the film's start on; start: 2s, or bpm: 120"
+    assert under_caret(problem).startswith("2b")
 
 
 @pytest.mark.parametrize(
@@ -90,5 +112,5 @@ def test_a_beat_without_a_tempo_is_an_error_at_the_beat(line: str, caret: str, t
     ],
 )
 def test_a_wrong_tempo_is_an_error(bpm: str, says: str, tmp_path: Path) -> None:
-    (problem,) = problems(tmp_path, f"bpm: {bpm}\n{OBJECTIVES}\n")
+    (problem,) = problems(tmp_path, f"duration: 4b\nbpm: {bpm}\nexposure: sine(1b)\n{OBJECTIVES}\n")
     assert problem.message == says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -31,9 +32,44 @@ def test_tracks_that_return_to_their_start_close(zoom: Any) -> None:
     assert load({**SCENE, "camera": {"zoom": zoom}}).spec.blend_start == 48
 
 
+@pytest.mark.parametrize("bpm", [120, 129.3, 130, 174])
+@pytest.mark.parametrize(
+    "exposure",
+    ["sine(4b)", "square(1b)", "saw(2b)", "beat % 8 / 8", "floor(bar) % 2", {"0b": 0, "3b": 1, "8b": 0}, "noise(1b)"],
+)
+def test_a_film_in_beats_closes_at_any_tempo(exposure: Any, bpm: float) -> None:
+    tour = {**TOUR, "hold": "3b", "fade": "1b"}
+    keys = {"bpm": bpm, "duration": "8b", "exposure": exposure, "objectives": [tour]}
+    spec = load({**SCENE, **keys}).spec
+    assert spec.length == round(8 * 60 / bpm * 24)
+    assert spec.timeline["exposure",][-1] == pytest.approx(spec.timeline["exposure",][0], abs=1e-6)
+    assert spec.clock.beats is not None
+    assert float(spec.clock.beats.time(Fraction(8)) * spec.fps) == spec.length
+
+
+def test_a_film_in_beats_whose_first_beat_comes_later_closes() -> None:
+    spec = load({**SCENE, "bpm": {"value": 130, "offset": "0.1s"}, "duration": "bar 2", "exposure": "saw(1b)"}).spec
+    assert spec.timeline["exposure",][-1] == pytest.approx(spec.timeline["exposure",][0], abs=1e-6)
+
+
+@pytest.mark.parametrize("keys", [{"hue": "-360 * t / duration"}, {"view": {"rotate": {"0s": 10, "end": 370}}}])
+def test_angles_close_after_whole_turns(keys: dict[str, Any]) -> None:
+    assert load({**SCENE, **keys}).spec.blend_start == 48
+
+
+@pytest.mark.parametrize(
+    ("duration", "hold"),
+    [("4s", "0.83333s"), ("4.5s", "1s"), ("10s", "0.928571s"), ("10.5s", "1s"), ("4.02s", "0.84s")],
+)
+def test_a_tour_closes_with_what_an_error_suggests(duration: str, hold: str) -> None:
+    tour = {**TOUR, "hold": hold, "fade": "0.5s"}
+    assert load({**SCENE, "duration": duration, "objectives": [tour]}).spec.loop is not None
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
+        ({"hue": "180 * t / duration"}, "a difference of 180;"),
         ({"camera": {"zoom": {"0s": 1.02, "end": 1.04}}}, "1.02 at frame 0, 1.04 at frame 96, where the loop starts "
          "again: a difference of 0.02; end the keyframes with the first value, end: 1.02"),
         ({"camera": {"rotate": {"0s": "4/s", "end": "6/s"}}}, 'a difference of 2/s; end the keyframes with the first '

@@ -131,7 +131,7 @@ def test_objectives_are_serialised_as_they_are_written(tmp_path: Path) -> None:
         ("{classes: [ant, bee]}", "'classes' needs 'tour: classes'; without a tour it is 'class'", "classes"),
         ("{class: ant, hold: 2s}", "'hold' cannot be combined with 'class'", "hold"),
         ("{tour: classes, hold: 2x}", "'2x' is not a time", "2x"),
-        ("{tour: classes, hold: end}", "'end' is not a time: 10s, or a number of frames", "end"),
+        ("{tour: classes, hold: end}", "'end' is not a time: 10s, 64b, or a number of frames", "end"),
         ("{tour: classes, hold: 0, fade: 0s}", "a turn, hold + fade, is shorter than a frame", "0,"),
         ("{tour: classes, order: listed, seed: 3}", "a listed order has no seed; order: random has one", "seed"),
         ("{tour: classes, weight: [1, 2]}", "2 weights for 1 tour", "[1, 2]"),

@@ -36,6 +36,8 @@ def values(text: str, clock: Clock = CLOCK) -> NDArray[np.float64]:
         ("saw(2b)", [0.5, 0.625, 0.75, 0.875, 0, 0.125, 0.25, 0.375, 0.5]),
         ("saw(2 * 1b)", [0.5, 0.625, 0.75, 0.875, 0, 0.125, 0.25, 0.375, 0.5]),
         ("saw(2b if t < 0.5 else 1b)", [0.5, 0.625, 0.75, 0.875, 0, 0.25, 0.5, 0.75, 0]),
+        ("saw(1s)", [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0]),
+        ("t < .5s", [1, 1, 1, 1, 0, 0, 0, 0, 0]),
         ("1b", [1.0] * 9),
         ("t < 1b", [1, 1, 1, 1, 1, 1, 1, 1, 0]),
         ("0.25 <= t < 0.5", [0, 0, 1, 1, 0, 0, 0, 0, 0]),
@@ -47,6 +49,12 @@ def values(text: str, clock: Clock = CLOCK) -> NDArray[np.float64]:
 )
 def test_a_value_at_each_frame(text: str, expected: list[float]) -> None:
     assert values(text)[:9] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_period_starts_at_its_frame() -> None:
+    tenths = Clock(Fraction(10), 100)
+    assert set(values("square(0.1)", tenths)) == {1}
+    assert set(values("saw(0.3)", tenths)[::3]) == {0}
 
 
 def test_noise_is_smooth_seeded_and_the_same_at_any_rate() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from render.scene.clock import Clock
 from render.scene.names import in_order
 from tests.scene.test_document import load, problems, under_caret
 
@@ -32,7 +33,18 @@ OBJECTIVES = "objectives: [{layer: blocks.4}]"
         ("signals: {a: {audio: source, band: [200, 100]}}", "the lower frequency comes first", "[200"),
         ("signals: {a: {audio: source, chroma: H}}", "unknown pitch 'H'", "H}"),
         ("signals: {a: {audio: source, smoth: 1s}}", "unknown key 'smoth'; did you mean 'smooth'?", "smoth"),
-        ("signals: {a: {value: 1, normalize: 90}}", "only a sound or a table is normalized", "normalize"),
+        ("signals: {a: {value: 1, normalize: 90}}", "only loudness and tables are normalized", "normalize"),
+        ("signals: {a: {noise: 1s, normalize: 90}}", "only loudness and tables are normalized", "normalize"),
+        ("signals: {a: {audio: source, chroma: C, normalize: 90}}", "only loudness and tables are", "normalize"),
+        ("signals: {a: {audio: source, band: [16000, 20000]}}", "the lower frequency is below 15000", "16000"),
+        ("signals: {a: {audio: output, audio_track: 1}}", "output.audio_track chooses the track", "audio_track"),
+        ("signals: {a: {noise: 0s}}", "'0s' is no time in which anything changes", "0s"),
+        ("signals: {lambda: 1}", "'lambda' is a word of Python", "lambda"),
+        ("signals: {a: 1.5}\nexposure: a", "1.5 must be from 0 to 1", "1.5"),
+        ("mix: {mode: multiply}", "unknown value 'multiply'; expected one of lighten, normal", "multiply"),
+        ("mix: {amout: 0.5}", "unknown key 'amout'; did you mean 'amount'?", "amout"),
+        ("signals: {a: {0s: 0, 1s: 0.5, decay: 1s}}", "'decay' is not a time", "decay"),
+        ("mix: 0.5\nexposure: mix", "unknown name 'mix'; did you mean 'min'?", "mix"),
     ],
 )  # fmt: skip
 def test_a_wrong_signal_is_an_error_where_it_is_wrong(line: str, says: str, caret: str, tmp_path: Path) -> None:
@@ -69,6 +81,13 @@ def test_an_override_adds_to_what_is_written_alone(tmp_path: Path) -> None:
     assert (float(spec.bpm.value), str(spec.bpm.offset)) == (120.0, "0.5s")
     assert (spec.mix.amount.raw, spec.mix.mode) == (0.5, "screen")
     assert spec.signals["a"].power == 2
+
+
+def test_keyframes_may_be_written_alone(tmp_path: Path) -> None:
+    spec = load(tmp_path, f"fps: 2\nmix: {{0: 0, end: 1}}\nsignals: {{a: {{0s: 0, 2s: 1}}}}\n{OBJECTIVES}\n")
+    assert spec.mix.amount.raw == {"0": 0, "end": 1}
+    assert spec.signals["a"].value is not None
+    assert spec.signals["a"].value.values(Clock(spec.fps, 5)).tolist() == [0, 0.25, 0.5, 0.75, 1]
 
 
 @pytest.mark.parametrize("key", ["zoom: 1.1/s", "rotate: 3/s", "pan: [0.1/s, 0]", "shear: [0, 0.1/s]"])

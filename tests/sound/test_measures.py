@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from render.errors import StorageError
 from render.media.audio import require_audio
-from render.sound.analysis import analyse, waveform
+from render.sound.analysis import analyse, tempo, waveform
 from render.sound.measures import Events, Measure, Samples
 from render.sound.shaping import Shape, shaped
-from render.sound.tempo import tempo
 from tests.sound import made
 from tests.sound.made import Array
 
@@ -23,6 +22,7 @@ ONSETS = Measure("onsets")
 LOUDNESS = Measure("loudness")
 T = made.seconds(8)
 INSIDE = np.arange(1, 7, 0.1)
+TIMES = np.arange(0.5, 7.5, 0.01)
 
 
 def samples_of(folder: Path, sound: Array, measure: Measure) -> Samples:
@@ -166,26 +166,60 @@ def test_the_waveform_has_the_extremes(tmp_path: Path) -> None:
 def test_loudness_is_librosas(pattern: made.Pattern, noise: float, tmp_path: Path) -> None:
     sound = made.made_music(100, 8, pattern=pattern) + noise * np.random.default_rng(0).standard_normal(len(T))
     rms = librosa.feature.rms(y=resampled(sound), frame_length=1920, hop_length=320)[0]
-    times = np.arange(0.5, 7.5, 0.01)
-    own = on_grid(samples_of(tmp_path, sound, LOUDNESS), times)
-    assert correlation(own, np.interp(times, np.arange(len(rms)) / 100, rms)) > 0.95
+    own = on_grid(samples_of(tmp_path, sound, LOUDNESS), TIMES)
+    assert correlation(own, np.interp(TIMES, np.arange(len(rms)) / 100, rms)) > 0.95
 
 
 @pytest.mark.parametrize("noise", [0, 0.01])
-@pytest.mark.parametrize("chords", [(0,), (0, 4, 7)], ids=["notes", "chords"])
-def test_chroma_is_librosas(chords: tuple[int, ...], noise: float, tmp_path: Path) -> None:
-    """Of tones; in drums librosa spreads their power over all pitches, and here only peaks count."""
-    sound = noise * np.random.default_rng(0).standard_normal(len(T))
+@pytest.mark.parametrize("chord", [(0,), (0, 4, 7)], ids=["notes", "chords"])
+def test_chroma_is_librosas(chord: tuple[int, ...], noise: float, tmp_path: Path) -> None:
+    sound = melody(chord) + noise * np.random.default_rng(0).standard_normal(len(T))
+    assert correlation(chroma_of(tmp_path, sound), librosas_chroma(sound)) > 0.95
+
+
+@pytest.mark.parametrize("loudness", [1, 2])
+@pytest.mark.parametrize("pattern", ["rock", "syncopated", "four"])
+@pytest.mark.parametrize("chord", [(0,), (0, 4, 7)], ids=["notes", "chords"])
+def test_chroma_under_drums_is_that_without_them(
+    chord: tuple[int, ...], pattern: made.Pattern, loudness: float, tmp_path: Path
+) -> None:
+    """`loudness` is that of the drums relative to the notes; in librosa's chroma of both, drums are pitches too."""
+    notes, drums = melody(chord), made.made_music(100, 8, pattern=pattern, melody=False)
+    mix = notes + drums * loudness * np.std(notes) / np.std(drums)
+    mix /= np.abs(mix).max()
+    truth = librosas_chroma(notes)
+    found = correlation(chroma_of(tmp_path, mix), truth)
+    assert found > max(0.95, correlation(librosas_chroma(mix), truth))
+
+
+def test_short_notes_have_their_chroma(tmp_path: Path) -> None:
+    """Sixteenths at 120 beats per minute."""
+    sound = 0 * T
+    for index, time in enumerate(np.arange(0, 8, 0.125)):
+        made.place(sound, made.note(220 * 2 ** ((index * 5 % 12) / 12), 0.15, 0.01), time)
+    assert correlation(chroma_of(tmp_path, sound), librosas_chroma(sound)) > 0.9
+
+
+def melody(chord: tuple[int, ...]) -> Array:
+    """Two chords a second, through all keys."""
+    sound = 0 * T
     for index, time in enumerate(np.arange(0, 8, 0.5)):
-        for step in chords:
+        for step in chord:
             made.place(sound, made.note(220 * 2 ** ((index * 5 % 12 + step) / 12), 0.5), time)
-    track = require_audio(made.write_sound(tmp_path / "s.wav", sound))
+    return sound
+
+
+def chroma_of(folder: Path, sound: Array) -> Array:
+    """The share of each pitch, 12xN, at TIMES."""
+    track = require_audio(made.write_sound(folder / "s.wav", sound))
     found = analyse(track, [Measure("chroma", pitch=pitch) for pitch in range(12)]).values()
-    times = np.arange(0.5, 7.5, 0.01)
-    own = np.stack([on_grid(samples, times) for samples in found if isinstance(samples, Samples)])
+    return np.stack([on_grid(samples, TIMES) for samples in found if isinstance(samples, Samples)])
+
+
+def librosas_chroma(sound: Array) -> Array:
+    """The share of each pitch by librosa, 12xN, at TIMES."""
     chroma = librosa.feature.chroma_stft(y=resampled(sound), sr=32000, n_fft=8192, hop_length=1600, norm=1, tuning=0)
-    theirs = np.stack([np.interp(times, np.arange(chroma.shape[1]) / 20, row) for row in chroma])
-    assert correlation(own, theirs) > 0.95
+    return np.stack([np.interp(TIMES, np.arange(chroma.shape[1]) / 20, row) for row in chroma])
 
 
 def resampled(sound: Array) -> NDArray[np.float32]:

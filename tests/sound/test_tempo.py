@@ -9,9 +9,9 @@ import pytest
 
 from render.errors import StorageError
 from render.media.audio import require_audio
+from render.sound.analysis import tempo
 from render.sound.beats import extended
 from render.sound.measures import Tempo
-from render.sound.tempo import tempo
 from tests.sound.music import RATE, Floats, made_music, write_wav
 
 
