@@ -102,7 +102,7 @@ def test_too_little_memory_makes_smaller_tiles(workspace: Path) -> None:
     result = run_render(workspace, "film.yaml", *LARGE, preexec=partial(limit_memory, 320))
     assert result.status == 0, result
     sizes = [int(size) for size in re.findall(SMALLER_TILES, result.err)]
-    assert sizes == [384]
+    assert sizes in ([384], [384, 192])  # other allocators need more
 
 
 @needs_linux
