@@ -35,9 +35,8 @@ def read_mono(track: AudioTrack, *, rate: int, chunk: int = CHUNK) -> Iterator[N
                 yield _samples(data)
         except ffmpeg.KilledError:
             raise
-        except (
-            StorageError
-        ):  # a damaged packet, or sound that changes within the track; the samples so far are the same
+        except StorageError:
+            # A damaged packet, or sound that changes within the track. The samples so far are the same.
             with ffmpeg.Reader(_tolerant(track, rate)) as reader:
                 for data in islice(reader.chunks(4 * chunk), done, None):
                     yield _samples(data)

@@ -25,7 +25,7 @@ LAYERS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, nn.GELU, nn.MaxPoo
 FUNCTIONS = (operator.add, torch.add, torch.cat, with_moments)
 """Functions that do not, either."""
 LEAVES = ("SameConv2d", "StochasticDepth")
-"""Classes of modules, besides torch's own, that are one operation."""
+"""Classes of modules, besides torch's own, that are one operation; by name, since torchvision has the second."""
 
 
 @dataclass(frozen=True)

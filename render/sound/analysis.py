@@ -37,13 +37,13 @@ def analyse(track: AudioTrack, measures: Sequence[Measure]) -> dict[Measure, Mea
 
     Raises StorageError when the track cannot be decoded, or when it has no beats and they are requested.
     """
-    features = _features(track, [feature for measure in measures for feature in _needs(measure)])
+    features = prepare(track, measures)
     return {measure: _finished(measure, features, track) for measure in measures}
 
 
-def prepare(track: AudioTrack, measures: Sequence[Measure]) -> None:
-    """Measures a track for all these measures in one pass, so that it is decoded once. Raises StorageError."""
-    _features(track, [feature for measure in measures for feature in _needs(measure)])
+def prepare(track: AudioTrack, measures: Sequence[Measure]) -> dict[Feature, Arrays]:
+    """Measures a track for all these measures in one pass, and keeps and returns that. Raises StorageError."""
+    return _features(track, [feature for measure in measures for feature in _needs(measure)])
 
 
 def tempo(track: AudioTrack) -> Tempo:
