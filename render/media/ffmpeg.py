@@ -154,7 +154,7 @@ class _Log(Thread):
     def run(self) -> None:
         """Reads until the process ends."""
         with self._stream:
-            while data := self._stream.read1(LOG_BYTES):  # type: ignore[attr-defined]  # a pipe of Popen's is buffered
+            while data := os.read(self._stream.fileno(), LOG_BYTES):
                 self._kept += data
                 if len(self._kept) > 2 * LOG_BYTES:
                     self._kept = self._kept[:LOG_BYTES] + b"\n" + self._kept[-LOG_BYTES + 1 :]

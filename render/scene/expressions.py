@@ -37,8 +37,7 @@ LOOP_SECONDS, LOOP_BEATS = "loop seconds", "loop beats"
 """Names, which no expression can write, of the time after which what is random repeats; infinite without a loop."""
 _ALLOWED = "an expression consists of numbers, names, functions, + - * / // % **, comparisons and a if c else b"
 _WORD = re.compile(r"[\w.]+|\S")
-_BEATS = re.compile(r"(?<![\w.])((?:[0-9]+\.?[0-9]*|\.[0-9]+))b(?!\w)")
-_SECONDS = re.compile(r"(?<![\w.])((?:[0-9]+\.?[0-9]*|\.[0-9]+))s(?!\w)")
+_BEATS, _SECONDS = (re.compile(rf"(?<![\w.])([0-9]+\.?[0-9]*|\.[0-9]+){unit}(?!\w)") for unit in "bs")
 _IMAGINARY = re.compile(r"(?<![\w.])(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[jJ]")
 
 
@@ -237,7 +236,7 @@ class _Compiler:
 
 def _float(number: float, offset: int) -> Values:
     try:
-        return np.float64(number)  # type: ignore[return-value]  # numpy treats it as a 0-d array
+        return np.asarray(number, np.float64)
     except OverflowError:
         raise FieldError("a number too large for a float", offset=offset) from None
 

@@ -30,7 +30,7 @@ from render.media.image_bytes import PIXEL_LIMIT_VARIABLE, PNG_SIGNATURE
 from tests.media import pictures
 from tests.production.processes import run_render
 
-PHOTO = cv2.resize(skimage.data.astronaut(), (96, 80))  # type: ignore[no-untyped-call]  # skimage has no types
+PHOTO = cv2.resize(skimage.data.astronaut(), (96, 80))
 SIDE = 50_000
 MEGABYTES = 400
 SOON = 2.0

@@ -222,7 +222,7 @@ def test_numbered_pictures_are_fitted_as_clips_are(fit: Fit, tmp_path: Path) -> 
 
 
 def filmed_photo() -> NDArray[np.uint8]:
-    return np.ascontiguousarray(skimage.data.coffee()[:300:3, :420:3])  # type: ignore[no-untyped-call]  # skimage has no types
+    return np.ascontiguousarray(skimage.data.coffee()[:300:3, :420:3])
 
 
 def test_pixels_that_are_not_square_are_scaled_to_squares(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ COMMENT = 'a "scene" of ü and 雪\n' + "x" * 200_000
 def encoded(suffix: str, side: int = 64) -> bytes:
     """A photo with noise, so that any pair of bytes is likely in the file."""
     noise = np.random.default_rng(side).integers(0, 60, (side, side, 3), dtype=np.uint8)
-    photo = cv2.resize(skimage.data.astronaut(), (side, side)) // 2 + noise  # type: ignore[no-untyped-call]  # skimage has no types
+    photo = cv2.resize(skimage.data.astronaut(), (side, side)) // 2 + noise
     is_encoded, data = cv2.imencode(suffix, photo, [cv2.IMWRITE_JPEG_QUALITY, 98])
     assert is_encoded
     return data.tobytes()

@@ -46,7 +46,7 @@ def test_dis_estimates_a_known_motion_within_a_tenth_of_a_pixel(move: Move) -> N
 
 
 def test_dis_estimates_the_disparity_of_a_stereo_pair() -> None:
-    left, right, disparity = skimage.data.stereo_motorcycle()  # type: ignore[no-untyped-call]  # skimage has no types
+    left, right, disparity = skimage.data.stereo_motorcycle()
     half = (left.shape[1] // 2, left.shape[0] // 2)
     first, second = (tensor(cv2.resize(each, half, interpolation=cv2.INTER_AREA)) for each in (left, right))
     true = cv2.resize(disparity, half, interpolation=cv2.INTER_NEAREST) / 2

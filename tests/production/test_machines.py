@@ -90,7 +90,7 @@ LARGE = [*(f"--set={setting}" for setting in SETTINGS), "--precision=float32"]
 
 def limit_memory(megabytes: int) -> None:
     """Limits the process to this much more memory than it has now; without oneDNN, which may crash at the limit."""
-    torch.backends.mkldnn.set_flags(False)  # type: ignore[no-untyped-call]  # torch has no types here
+    torch.backends.mkldnn.set_flags(False)
     status = re.search(r"VmSize:\s*(\d+)", Path("/proc/self/status").read_text())
     assert status is not None
     limit = int(status[1]) * 1024 + megabytes * 2**20

@@ -20,6 +20,6 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RENDER_JOBS", str(tmp_path / "jobs"))
     (folder / "s.yaml").write_text(SCENE)
     (folder / "clip.yaml").write_text(CLIP)
-    photo = skimage.data.astronaut()  # type: ignore[no-untyped-call]  # skimage has no types
+    photo = skimage.data.astronaut()
     Image.fromarray(photo).resize((64, 48)).save(folder / "p.png")
     return folder

@@ -90,7 +90,7 @@ TOURS = tuple(
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with both scenes, a picture and two clips."""
     folder = tmp_path_factory.mktemp("chain")
-    photo = skimage.data.astronaut()  # type: ignore[no-untyped-call]  # skimage has no types
+    photo = skimage.data.astronaut()
     Image.fromarray(photo).resize((64, 48)).save(folder / "p.png")
     (folder / "still.yaml").write_text(STILL)
     (folder / "clip.yaml").write_text(CLIP)
