@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -30,13 +30,14 @@ def read_mono(track: AudioTrack, *, rate: int, chunk: int = CHUNK) -> Iterator[N
     done = 0
     with decode_errors(track.path):
         try:
-            for data in _complete(_in_one_graph(track, rate, chunk), 4 * chunk):
-                done += 1
-                yield _samples(data)
+            with ffmpeg.Reader(_in_one_graph(track, rate, chunk)) as reader:
+                for data in reader.chunks(4 * chunk):
+                    done += 1
+                    yield _samples(data)
         except ffmpeg.KilledError:
             raise
         except StorageError:
-            # A damaged packet, or sound that changes within the track. The samples so far are the same.
+            # A damaged packet, or sound that changes within the track. The pieces so far are whole, and the same.
             with ffmpeg.Reader(_tolerant(track, rate)) as reader:
                 for data in islice(reader.chunks(4 * chunk), done, None):
                     yield _samples(data)
@@ -44,17 +45,6 @@ def read_mono(track: AudioTrack, *, rate: int, chunk: int = CHUNK) -> Iterator[N
 
 def _samples(data: bytes) -> NDArray[np.float32]:
     return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
-
-
-def _complete(arguments: Sequence[str], size: int) -> Iterator[bytes]:
-    """Yields the output of ffmpeg in pieces; the last two only when it has not failed."""
-    waiting: list[bytes] = []
-    with ffmpeg.Reader(arguments) as reader:
-        for data in reader.chunks(size):
-            waiting.append(data)
-            if len(waiting) > 2:
-                yield waiting.pop(0)
-    yield from waiting
 
 
 def _in_one_graph(track: AudioTrack, rate: int, chunk: int) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from render import load
+from render.media import ffmpeg
 from tests.media.clips import write_clip
 from tests.sound.made import RATE, write_sound
 
@@ -67,6 +68,9 @@ def test_a_song_that_ends_before_its_film_has_a_warning(tmp_path: Path) -> None:
     assert warnings_of(tmp_path, "duration: 2.4s\noutput: {audio: song.wav}") == []
     message = "song.wav ends at 2 s and the film at 3 s, silent from there on; duration: 2s"
     assert warnings_of(tmp_path, "duration: 3s\noutput: {audio: song.wav}") == [(message, 4, 17)]
+    ffmpeg.run("-itsoffset", "5", "-i", str(tmp_path / "song.wav"), "-c", "copy", str(tmp_path / "late.mkv"))
+    message = "late.mkv ends at 1.999 s and the film at 3 s, silent from there on; duration: 1.999s"  # in whole ms
+    assert warnings_of(tmp_path, "duration: 3s\noutput: {audio: late.mkv}") == [(message, 4, 17)]
 
 
 def test_the_end_of_a_clip_is_the_films(tmp_path: Path) -> None:
