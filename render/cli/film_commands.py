@@ -112,12 +112,17 @@ def film(
         camera_only=file.camera_only,
     )
     from render.pipeline.job import render  # imports torch, which a wrong scene need not wait for
-    from render.pipeline.segments import Callbacks
+    from render.pipeline.segments import Callbacks, FrameProgress
 
-    with interruptible(), open_display(quiet=display.quiet, as_json=display.as_json) as progress:
+    with interruptible() as raise_again, open_display(quiet=display.quiet, as_json=display.as_json) as progress:
         for problem in loaded.warnings:
             progress.problem(problem)
-        callbacks = Callbacks(on_frame=progress.frame, on_step=progress.step, on_warning=progress.warning)
+
+        def on_frame(frame: FrameProgress) -> None:
+            progress.frame(frame)
+            raise_again()
+
+        callbacks = Callbacks(on_frame=on_frame, on_step=progress.step, on_warning=progress.warning)
         finished = render(loaded, options, callbacks)
     progress.film(finished)
 

@@ -24,15 +24,30 @@ def stop_at_once() -> None:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[Callable[[], None]]:
     """Makes the first such signal in the block a KeyboardInterrupt, so that it cleans up; a second ends at once.
+
+    Python drops an exception in a callback of C code and in a destructor, and with it an interruption: the function
+    that the block gets raises it again, and is called from time to time.
 
     After the block a signal ends the process without a message: that of the block's own error is printed, or the
     result. Raises Interrupted when the KeyboardInterrupt leaves the block.
     """
-    _handle(_interrupt)
+    received: list[int] = []
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        received.append(number)
+        _handle(_exit)
+        _replace_closed_terminal()
+        raise KeyboardInterrupt
+
+    def raise_again() -> None:
+        if received:
+            raise KeyboardInterrupt
+
+    _handle(interrupt)
     try:
-        yield
+        yield raise_again
     except KeyboardInterrupt:
         raise Interrupted(STOPPED) from None
     finally:
@@ -43,12 +58,6 @@ def _stop(number: int, frame: object) -> NoReturn:
     _replace_closed_terminal()
     os.write(2, f"render: {STOPPED}\n".encode())
     _exit(number, frame)
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    _handle(_exit)
-    _replace_closed_terminal()
-    raise KeyboardInterrupt
 
 
 def _exit(number: int, frame: object) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -11,10 +12,12 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
+from render.dream import ascent
+from render.dream.transforms import Transform, random_transform
 from render.media import ffmpeg
 from tests.production.films import FILM, FRAMES, PARTS, append_index, checksums, make, must_not_dream
 from tests.production.messages import STOPPED, STOPPED_WITH_FRAMES
@@ -106,6 +109,24 @@ def test_before_the_first_frame_an_interruption_is_one_line_too(workspace: Path,
     time.sleep(seconds)
     result = run.send_signal(signal.SIGINT).wait()
     assert result.status == 130
+    assert re.fullmatch(rf"render: {STOPPED}\n", result.err)
+
+
+def drop_an_interruption() -> None:
+    """Makes the first step of the dream receive Ctrl-C, and drop it as a callback of C code does."""
+
+    def interrupted(*arguments: Any, **options: Any) -> Transform:
+        vars(ascent)["random_transform"] = random_transform
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return random_transform(*arguments, **options)
+
+    vars(ascent)["random_transform"] = interrupted
+
+
+def test_an_interruption_that_python_drops_ends_the_film_after_the_frame(workspace: Path) -> None:
+    result = Run(workspace, "film.yaml", preexec=drop_an_interruption).wait()
+    assert (result.status, result.out) == (130, "")
     assert re.fullmatch(rf"render: {STOPPED}\n", result.err)
 
 
