@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from render.dream.moment_target import MomentTarget
 from render.dream.transforms import Point, Transform
 from render.models.moments import moments
 
@@ -61,21 +62,18 @@ class Region:
 Measure = Callable[[Tensor, Region], Tensor]
 """From the activation of a region of a layer (1xCxhxw, or 1xC) to the 0-d tensor that is maximised."""
 
-Distance = Callable[[Tensor], Tensor]
-"""From the moments of a layer over a whole picture, 2xC, to a 0-d tensor."""
-
 MAX_PAIRS = 2**24
 """Pairs of positions, of a picture and its guide, that are compared at a time: 64 MB."""
 
 
 @dataclass(frozen=True)
 class MomentMeasure:
-    """A measure that is a function of a layer's moments over the whole picture, and not a mean over its positions."""
+    """The distance of a layer's moments over the whole picture from a target; it is not a mean over its positions."""
 
-    distance: Distance
+    target: MomentTarget
 
     def __call__(self, activation: Tensor, region: Region) -> Tensor:
-        return self.distance(moments(activation))
+        return self.target.distance(moments(activation))
 
     def at(self, whole: Tensor) -> Measure:
         """Returns the measure of a part of a picture whose moments are `whole`.
@@ -84,7 +82,7 @@ class MomentMeasure:
         """
         whole = whole.detach().requires_grad_(True)
         with torch.enable_grad():
-            value = self.distance(whole)
+            value = self.target.distance(whole)
             (slope,) = torch.autograd.grad(value, whole)
         whole, value = whole.detach(), value.detach()
         return lambda activation, region: value + (slope * (moments(activation) - whole)).sum()
@@ -176,13 +174,18 @@ class Objective:
         by layer, activations hold these positions only, and the value is their part of the whole.
         """
 
-        def value(term: Term) -> Tensor:
+        values: list[Tensor] = []
+        known: list[tuple[float, MomentTarget, Tensor]] = []
+        for term in self.terms:
             if moments is not None and isinstance(term.measure, MomentMeasure):
-                return term.weight * term.measure.distance(moments[term.layer])
-            return term.value(activations[term.layer], transform, region=regions[term.layer] if regions else None)
-
-        first, *rest = (value(term) for term in self.terms)
-        return sum(rest, first)
+                known.append((term.weight, term.measure.target, moments[term.layer]))
+            else:
+                region = regions[term.layer] if regions else None
+                values.append(term.value(activations[term.layer], transform, region=region))
+        if known:
+            weights, targets, measured = zip(*known, strict=True)
+            values.append(MomentTarget.joined(targets, weights).distance(torch.cat(measured, 1)))
+        return sum(values[1:], values[0])
 
     def __add__(self, other: Objective) -> Objective:
         return Objective(self.terms + other.terms)

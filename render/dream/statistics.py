@@ -8,12 +8,13 @@ With those of a painting, it takes on its style (Li et al. 2017, arXiv:1701.0103
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from render.dream.objectives import Distance, MomentMeasure, Objective, Term
+from render.dream.moment_target import MomentTarget
+from render.dream.objectives import MomentMeasure, Objective, Term
 from render.models.moments import moments
 
 MIN_RELATIVE_SCALE = 1e-2
@@ -21,8 +22,6 @@ MIN_RELATIVE_SCALE = 1e-2
 WITHIN_A_PICTURE = 0.8
 """Deviation within one photograph, relative to that over all training pictures, whose means differ as well: the median
 over photographs and norms (tests/dream/test_statistics.py)."""
-VARIANCE_FLOOR = 1e-4
-"""Added to a squared relative deviation, so that a constant channel has a gradient."""
 
 
 class ChannelTarget(NamedTuple):
@@ -60,41 +59,14 @@ def statistics(targets: Mapping[str, ChannelTarget], *, first_weight: float = 1.
     """
     weights = [first_weight, *[1.0] * (len(targets) - 1)]
     terms = (
-        Term(-weight, layer, MomentMeasure(_distance(target)))
+        Term(-weight, layer, MomentMeasure(_moment_target(target)))
         for weight, (layer, target) in zip(weights, targets.items(), strict=True)
     )
     return Objective(tuple(terms))
 
 
-def _distance(target: ChannelTarget) -> Distance:
+def _moment_target(target: ChannelTarget) -> MomentTarget:
     is_used = target.scale > MIN_RELATIVE_SCALE * target.mean.abs()
-    share = is_used / is_used.sum().clamp_min(1)
     unit = torch.where(is_used, target.scale, 1).reciprocal()
     relative = torch.stack([target.mean, target.deviation]) * unit
-
-    def distance(moments: Tensor) -> Tensor:
-        result: Tensor = _Distance.apply(moments, relative, unit, share)
-        return result
-
-    return distance
-
-
-class _Distance(torch.autograd.Function):
-    """The distance of one layer, with its gradient in closed form: of many small operations, a third of the time."""
-
-    @staticmethod
-    def forward(ctx: Any, moments: Tensor, relative: Tensor, unit: Tensor, share: Tensor) -> Tensor:
-        mean, square = moments
-        variance = torch.addcmul(square, mean, mean, value=-1).clamp_min_(0).mul_(unit).mul_(unit).add_(VARIANCE_FLOOR)
-        inverse = variance.rsqrt()
-        difference = torch.stack([mean * unit, variance * inverse]).sub_(relative)
-        slope = share * difference * unit
-        slope[1].mul_(inverse).mul_(unit)
-        slope[0].addcmul_(mean, slope[1], value=-1).mul_(2)
-        ctx.save_for_backward(slope)
-        return (difference.square_() * share).sum()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        (slope,) = ctx.saved_tensors
-        return gradient * slope, None, None, None
+    return MomentTarget(relative, unit, share=is_used / is_used.sum().clamp_min(1))

@@ -31,10 +31,12 @@ class _WithMoments(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x)
         ctx.axis, ctx.reuses_gradient = axis, reuses_gradient
-        precise = x.movedim(axis, 1).to(torch.promote_types(x.dtype, torch.float32))
-        places = [each for each in range(precise.dim()) if each != 1]
-        sums = torch.stack([precise.sum(places), precise.square().sum(places)])
-        return x, sums.div_(x.numel() // x.shape[axis])
+        precise = x.to(torch.promote_types(x.dtype, torch.float32))
+        places = [each for each in range(x.dim()) if each != axis]
+        result = precise.new_empty(2, x.shape[axis])
+        torch.mean(precise, places, out=result[0])
+        torch.mean(precise.square(), places, out=result[1])
+        return x, result
 
     @staticmethod
     def backward(
