@@ -5,6 +5,7 @@
   ├── UsageError       2  the command line, or an argument of the API, is wrong
   ├── MissingError     3  the machine lacks something: a codec, a device, a package
   ├── StorageError     4  reading or writing failed
+  │   ├── SceneFileError  files that a scene names, each with its position
   │   └── DiskFullError
   └── Interrupted    130  the user stopped the run; completed segments are kept
 """
@@ -42,6 +43,14 @@ class StorageError(RenderError):
 
 class DiskFullError(StorageError):
     """The disk to be written to is full."""
+
+
+class SceneFileError(StorageError):
+    """Files that a scene names are missing or unusable. `problems` holds all problems, each where the file is named."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in problems))
 
 
 class Interrupted(RenderError):

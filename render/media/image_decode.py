@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from render.media.image_color import Profile, read_profile
 from render.media.image_formats import read_header
 from render.media.image_header import ImageHeader, oriented
 from render.system.memory import is_out_of_memory
+from render.system.quiet import ignored_warnings
 
 ImageArray = NDArray[np.float32]
 """HxWx3 sRGB in [0, 1]."""
@@ -102,8 +102,7 @@ def _decode(path: Path, data: bytes, header: ImageHeader) -> NDArray[Any] | None
 
 
 def _decode_by_pillow(data: bytes) -> NDArray[Any] | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with ignored_warnings():
         for decoder in PILLOW_DECODERS:
             try:
                 picture = decoder(io.BytesIO(data))

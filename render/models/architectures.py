@@ -5,7 +5,6 @@ torchvision takes as long to import as torch, so that it is imported only where 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from render.models.efficientnet_lite import EfficientNetLite
 from render.models.variants import VARIANTS
 from render.models.weights import AUXILIARY_CLASSIFIERS
+from render.system.quiet import ignored_warnings
 
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
@@ -48,8 +48,7 @@ class MetaInit(TorchFunctionMode):
 
 def build_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     """Returns the network on the meta device, in evaluation mode, without auxiliary classifiers."""
-    with MetaInit(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of googlenet and inception, about how to initialise
+    with MetaInit(), ignored_warnings(FutureWarning):  # of googlenet and inception, about how to initialise
         model: Any = build()
     if hasattr(model, "transform_input"):
         model.transform_input = True  # as torchvision sets it for published weights

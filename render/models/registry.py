@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from render.errors import UsageError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Color = tuple[float, float, float]
 DATA = Path(__file__).parent
 """The folder of the data in the package: the layers of the default network, and ImageNet's classes."""
+_TRACING = Lock()
+"""While it reads a graph, torch replaces methods of all modules of the process."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ def layer_map(name: str, weights: str | None = None) -> LayerMap:
 
         return read_layers(spec.build(), spec.input_side).as_json()
 
-    return LayerMap.from_json(cached(f"{name}-{weights or 'default'}", read))
+    with _TRACING:
+        return LayerMap.from_json(cached(f"{name}-{weights or 'default'}", read))
 
 
 def first_unsupported_size(

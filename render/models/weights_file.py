@@ -9,7 +9,6 @@ from __future__ import annotations
 import pickle
 import pickletools
 import struct
-import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from render.errors import StorageError
+from render.system.quiet import ignored_warnings
 
 ARCHIVE_HEAD, LEGACY_HEAD = b"PK\3\4", pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
 """The first bytes of a file of torch.save, and of one older than torch 1.6."""
@@ -94,8 +94,7 @@ def _load(file: Path) -> object:
 
 
 def _torch_load(file: Path, *, mmap: bool) -> object:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about files that may be pickles of something else
+    with ignored_warnings(UserWarning):  # about files that may be pickles of something else
         return torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any
 
-from render.errors import SceneError, StorageError, UsageError
+from render.errors import SceneError, SceneFileError, StorageError, UsageError
 from render.media import audio, clip, ffmpeg, image
 from render.media.table import read_table
 from render.media.tracks import TrackError
@@ -50,7 +50,7 @@ def load(
     as ("--set", "camera.zoom", "1.02"). `scale` multiplies size and grain; a smaller film lacks the finest octaves,
     a larger one has more. `files` are the paths of files that the scene names, by key (`source.video`), where they are
     not those of the scene. Raises SceneError with everything that is wrong in the scene, and for sources of another
-    type, StorageError for named files that are missing or unusable, UsageError for a bad override or scale.
+    type, SceneFileError for named files that are missing or unusable, UsageError for a bad override or scale.
     """
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= MAX_SCALE:
         raise UsageError(f"a scale is above 0 and at most {MAX_SCALE}, not {scale}")
@@ -126,8 +126,8 @@ def _same_file(path: Path, checksum: object) -> Path | None:
 
 
 def _check_files(spec: SceneSpec, paths: Mapping[Loc, Path], written: Document) -> None:
-    """Raises StorageError with everything that is wrong with the named files, each where the scene names it."""
-    problems: list[str] = []
+    """Raises SceneFileError with everything that is wrong with the named files, each where the scene names it."""
+    problems: list[Problem] = []
     checked: set[tuple[Path, str]] = set()  # a guide or mask may be named by several objectives
     for keys, _, mark in spec.files():
         file = paths[keys]
@@ -144,9 +144,9 @@ def _check_files(spec: SceneSpec, paths: Mapping[Loc, Path], written: Document) 
                 key = ".".join(map(str, keys))
                 hint = f"; the film was made from a file of that name, --set {key}=PATH says where it is"
             position = TRACK_KEYS.get(keys, keys) if isinstance(error, TrackError) else keys
-            problems.append(str(written.problem(f"{error}{hint}", position)))
+            problems.append(written.problem(f"{error}{hint}", position))
     if problems:
-        raise StorageError("\n".join(problems))
+        raise SceneFileError(problems)
 
 
 def _check_file(file: Path, mark: FileField, keys: Loc, *, spec: SceneSpec) -> None:
@@ -168,7 +168,7 @@ def _check_file(file: Path, mark: FileField, keys: Loc, *, spec: SceneSpec) -> N
 
 
 def _check_clip_audio(scene: Scene, written: Document) -> None:
-    """Raises StorageError when the clip has no audio track of the number that the scene names."""
+    """Raises SceneFileError when the clip has no audio track of the number that the scene names."""
     number = scene.output.audio_track
     if number is None or scene.output.audio != "source" or scene.clip is None:
         return
@@ -179,7 +179,7 @@ def _check_clip_audio(scene: Scene, written: Document) -> None:
     except ffmpeg.KilledError:
         raise
     except StorageError as error:
-        raise StorageError(str(written.problem(str(error), ("output", "audio_track")))) from None
+        raise SceneFileError([written.problem(str(error), ("output", "audio_track"))]) from None
 
 
 def _check_network(scene: Scene, written: Document) -> None:

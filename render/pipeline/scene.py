@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from render.choices import IMAGE_CODECS, MAX_SIDE, MAX_SIDES, MIN_SIDE, Codec
-from render.errors import SceneError, StorageError, UsageError
+from render.errors import SceneError, SceneFileError, UsageError
 from render.film.naming import repeated_title
 from render.media import clip, image
 from render.media.clip import Clip
@@ -180,8 +180,8 @@ def _timed(spec: SceneSpec, footage: Clip, written: Document | None) -> SceneSpe
         message = (
             f"{footage.path} ends at {float(footage.duration):.6g} s, the film cannot start at {float(start):.6g} s"
         )
-        problem = message if written is None else str(written.problem(message, ("source", "start")))
-        raise StorageError(problem)
+        problem = Problem(message) if written is None else written.problem(message, ("source", "start"))
+        raise SceneFileError([problem])
     return spec.with_clip_timing(fps=footage.fps, duration=footage.duration - start)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import math
 import re
-import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from render.scene.field_errors import FieldError
 from render.scene.functions import FUNCTIONS, Values
+from render.system.quiet import ignored_warnings
 from render.text import did_you_mean, quote
 
 Names = Mapping[str, Values]
@@ -100,7 +100,7 @@ def _parsed(text: str) -> Expression | FieldError:
     try:
         if imaginary := _IMAGINARY.search(line):
             return FieldError(_ALLOWED, offset=imaginary.start())
-        with warnings.catch_warnings(action="ignore"):
+        with ignored_warnings():
             # Of the same length: a time in seconds is its number, and a beat a literal of its own kind.
             tree = ast.parse(_BEATS.sub(r"\1j", _SECONDS.sub(r"\1 ", line)).strip(), mode="eval")
         compiler = _Compiler()

@@ -105,9 +105,7 @@ def read_text(path: Path) -> str:
         raise StorageError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
         raise StorageError(f"{quote(path)} cannot be the name of a file") from None
-    if len(data) > MAX_BYTES:
-        start = Position(str(path), 1, 1, text="")
-        raise SceneError([Problem(f"too long for a scene, which has at most {MAX_BYTES} bytes", start)])
+    require_length(data, str(path))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -116,6 +114,13 @@ def read_text(path: Path) -> str:
         bad_line = LINE_BREAK.split(data.decode(errors="replace"))[line]
         position = printable_position(bad_line, name=str(path), line=line + 1, column=column + 1)
         raise SceneError([Problem("not UTF-8 text", position)]) from None
+
+
+def require_length(data: bytes, name: str) -> None:
+    """Raises SceneError when the text of a scene, as UTF-8, is too long; `name` is what positions call it."""
+    if len(data) > MAX_BYTES:
+        start = Position(name, 1, 1, text="")
+        raise SceneError([Problem(f"too long for a scene, which has at most {MAX_BYTES} bytes", start)])
 
 
 def parse_yaml(text: str, name: str, *, before: str = "") -> Node:
