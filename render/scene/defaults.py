@@ -146,6 +146,12 @@ def defaults(spec: SceneSpec, *, size: tuple[int, int], has_norms: bool, sees_on
     return {key: value for key, value in chosen.items() if not _is_decided(spec, key)}
 
 
+def decided_with(key: str, chosen: Settings) -> Settings:
+    """Returns those of the `chosen` settings, besides that of `key`, that a scene no longer gets when it sets `key`."""
+    group = _group(key)
+    return {other: value for other, value in chosen.items() if other != key and other.startswith(group)}
+
+
 def with_defaults(spec: SceneSpec, chosen: Settings) -> SceneSpec:
     """Returns the spec with settings of `defaults`, none of which it decides."""
     changes: dict[str, Any] = {}
@@ -173,8 +179,12 @@ def _lacks_statistics(spec: SceneSpec) -> bool:
 
 def _is_decided(spec: SceneSpec, key: str) -> bool:
     """Returns whether a scene sets a key or any other of its group."""
-    group = next((group for group in GROUPS if key.startswith(group)), (key,))
-    return any(_is_set(spec, each) for each in group)
+    return any(_is_set(spec, each) for each in _group(key))
+
+
+def _group(key: str) -> tuple[str, ...]:
+    """Returns the keys and sections that are one decision with a key."""
+    return next((group for group in GROUPS if key.startswith(group)), (key,))
 
 
 def _is_set(spec: SceneSpec, key: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from render.errors import SceneError, StorageError, UsageError
 from render.scene.field_errors import FieldError, Loc
-from render.scene.fields import OneOf, ShortForm
+from render.scene.fields import OneOf, ShortForm, section_fields
 from render.scene.habits import remedy
 from render.scene.mapping import scene_text, value_text
 from render.scene.structure import sections_at
@@ -118,8 +118,11 @@ def _override(root: Node, override: Override) -> Node:
     for depth in range(1, len(path)):
         node = root.find(path[:depth])
         for section in sections_at(path[:depth]):
-            if issubclass(section, ShortForm) and node.value is not None and not isinstance(node.value, dict | list):
-                root = root.replaced((*path[:depth], section.alone), node, key=position)  # it becomes a mapping
+            if node.value is None or path[depth] not in section_fields(section):
+                continue
+            if issubclass(section, ShortForm) and section.is_alone(node.plain()):
+                mapping = Node({section.alone: node}, node.position, {section.alone: position})
+                root = root.replaced(path[:depth], mapping, key=position)
     root = root.replaced(path, value, key=position)
     _remove_other_choices(root, path)
     return root

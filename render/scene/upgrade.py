@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from render.errors import SceneError
 from render.scene.field_errors import Loc
 from render.scene.renames import KeyRename, ValueRename, find_renames, upgraded_path, upgraded_tree
-from render.scene.yaml_layout import Edit, Entry, Layout, apply_edits
+from render.scene.yaml_layout import Entry, Layout, TextEdit, apply_edits
 from render.scene.yaml_tree import Node, parse_yaml
 from render.text import Problem
 
@@ -94,7 +94,7 @@ def _with_moves(text: str, name: str) -> str:
     for path, rename in find_renames(parse_yaml(text, name).plain()):
         if isinstance(rename, KeyRename) and rename.is_move:
             moves.setdefault((path[:-1], rename.new[0]), set()).add(rename.old)
-    edits: list[Edit] = []
+    edits: list[TextEdit] = []
     for (path, section), keys in moves.items():
         entries = layout.entries(path)
         chosen = [i for i, entry in enumerate(entries) if entry.key in keys]
@@ -102,7 +102,7 @@ def _with_moves(text: str, name: str) -> str:
             edits += _moved_in_flow(layout, entries, chosen, section=section)
         elif len(chosen) == 1 and _fits_on_its_line(layout, entries[chosen[0]]):
             entry = entries[chosen[0]]
-            edits += [Edit(entry.start, entry.start, f"{section}: {{"), Edit(entry.end, entry.end, "}")]
+            edits += [TextEdit(entry.start, entry.start, f"{section}: {{"), TextEdit(entry.end, entry.end, "}")]
         else:
             edits += _moved_in_block(layout, entries, chosen, section=section)
     return apply_edits(text, edits)
@@ -129,7 +129,7 @@ def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _moved_in_block(layout: Layout, entries: Sequence[Entry], chosen: Sequence[int], *, section: str) -> list[Edit]:
+def _moved_in_block(layout: Layout, entries: Sequence[Entry], chosen: Sequence[int], *, section: str) -> list[TextEdit]:
     """Returns the edits that gather the entries' lines, with their comments, below the first of them."""
     (first, last), *further = _runs(chosen)
     start, end = layout.line_start(entries[first].start), layout.line_end(entries[last].end)
@@ -143,29 +143,29 @@ def _moved_in_block(layout: Layout, entries: Sequence[Entry], chosen: Sequence[i
         run_end = layout.line_end(entries[last_of_run].end)
         block += "" if block.endswith(line_break) else line_break
         block += layout.indented(run_start, run_end, indent=INDENT)
-        edits.append(Edit(run_start, run_end, ""))
+        edits.append(TextEdit(run_start, run_end, ""))
     if end < len(layout.text) and not block.endswith(line_break):
         block += line_break
-    return [Edit(start, end, block), *edits]
+    return [TextEdit(start, end, block), *edits]
 
 
-def _moved_in_flow(layout: Layout, entries: Sequence[Entry], chosen: Sequence[int], *, section: str) -> list[Edit]:
+def _moved_in_flow(layout: Layout, entries: Sequence[Entry], chosen: Sequence[int], *, section: str) -> list[TextEdit]:
     """Returns the edits that gather the entries at the place of the first of them."""
     (first, last), *further = _runs(chosen)
     start, end = entries[first].start, entries[last].end
     indices = [i for run in further for i in range(run[0], run[1] + 1)]
     gathered = [layout.text[start:end], *(layout.text[entries[i].start : entries[i].end] for i in indices)]
-    edits = [Edit(start, end, f"{section}: {{{', '.join(gathered)}}}")]
+    edits = [TextEdit(start, end, f"{section}: {{{', '.join(gathered)}}}")]
     for i in indices:
         edits += layout.remove_from_flow(entries[i], previous=entries[i - 1])
     return edits
 
 
-def _comments(layout: Layout) -> list[Edit]:
+def _comments(layout: Layout) -> list[TextEdit]:
     """Returns the edits of the keys of `--set KEY=VALUE` in comments."""
     edits = []
     for start, end in layout.comments():
         for match in _OVERRIDE.finditer(layout.text, start, end):
             upgraded = upgraded_path(match["key"], match["value"])
-            edits.append(Edit(match.start("key"), match.end("key"), upgraded))
+            edits.append(TextEdit(match.start("key"), match.end("key"), upgraded))
     return edits

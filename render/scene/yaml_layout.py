@@ -15,9 +15,11 @@ from yaml import nodes, tokens
 from render.scene.field_errors import Loc
 from render.scene.yaml_loader import LINE_BREAK, SourceText, compose
 
+_ITEM_INDICATORS = (tokens.FlowSequenceStartToken, tokens.BlockEntryToken)
+
 
 @dataclass(frozen=True)
-class Edit:
+class TextEdit:
     """Replaces the characters from `start` up to `end` with `text`."""
 
     start: int
@@ -27,15 +29,20 @@ class Edit:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a mapping: its key, and the indices where it starts, where its value starts, and where it ends."""
+    """An entry of a mapping or an item of a list, with indices of the text.
 
-    key: str
+    `key` is None for an item. `start` is where the key begins, or the item with the `-` before it; `indicator_end` is
+    after the `:` or `-`, `value_start` where the value begins, and `end` where it ends.
+    """
+
+    key: str | None
     start: int
+    indicator_end: int
     value_start: int
     end: int
 
 
-def apply_edits(text: str, edits: Sequence[Edit]) -> str:
+def apply_edits(text: str, edits: Sequence[TextEdit]) -> str:
     """Returns the text after the edits. Equal edits count once; edits may touch but not overlap."""
     parts, position = [], 0
     for edit in sorted(set(edits), key=lambda edit: (edit.start, edit.end)):
@@ -81,26 +88,52 @@ class Layout:
         """Returns the entries of the mapping at `path` in the order of the text."""
         return [self._entry(key, value) for key, value in self.node(path).value]
 
-    def replace_scalar(self, node: Any, value: str) -> Edit:
+    def items(self, path: Loc) -> list[Entry]:
+        """Returns the items of the list at `path`."""
+        node = self.node(path)
+        i = bisect_left(self._starts, node.start_mark.index)
+        while not isinstance(self.tokens[i], _ITEM_INDICATORS):  # an anchor
+            i += 1
+        items = []
+        for item in node.value:
+            indicator = self.tokens[i]
+            value_start, end = self._value(i, item)
+            is_block = isinstance(indicator, tokens.BlockEntryToken)
+            start = indicator.start_mark.index if is_block else value_start
+            items.append(Entry(None, start, indicator.end_mark.index, value_start=value_start, end=end))
+            i = bisect_left(self._starts, end)
+        return items
+
+    def closing_bracket(self, path: Loc) -> int:
+        """Returns the index of the bracket that ends the flow mapping or list at `path`."""
+        return int(self.node(path).end_mark.index) - 1
+
+    def comma_end(self, entry: Entry) -> int | None:
+        """Returns the index after the comma that follows an entry; None when there is none."""
+        i = bisect_left(self._starts, entry.end)
+        is_comma = i < len(self.tokens) and isinstance(self.tokens[i], tokens.FlowEntryToken)
+        return self.tokens[i].end_mark.index if is_comma else None
+
+    def replace_scalar(self, node: Any, value: str) -> TextEdit:
         """Returns the edit that gives a scalar another value in the same quotes; an anchor before it is kept."""
         end = node.end_mark.index
         start = self._scalars[end]
         quote = self.text[start] if node.style in ("'", '"') else ""
-        return Edit(start, end, f"{quote}{value}{quote}")
+        return TextEdit(start, end, f"{quote}{value}{quote}")
 
-    def remove_from_flow(self, entry: Entry, *, previous: Entry) -> list[Edit]:
+    def remove_from_flow(self, entry: Entry, *, previous: Entry) -> list[TextEdit]:
         """Returns the edits that remove an entry of a flow mapping with one comma, and no comment."""
         gap = self.text[previous.end : entry.start]
         if not self.has_line_break(gap):
-            return [Edit(previous.end, entry.end, "")]
+            return [TextEdit(previous.end, entry.end, "")]
         following = self.tokens[bisect_left(self._starts, entry.end)]
         if isinstance(following, tokens.FlowEntryToken):
             end = following.end_mark.index
             while self.text[end] == " ":
                 end += 1
-            return [Edit(entry.start, end, "")]
+            return [TextEdit(entry.start, end, "")]
         comma = self.tokens[bisect_left(self._starts, previous.end)]
-        return [Edit(comma.start_mark.index, comma.end_mark.index, ""), Edit(entry.start, entry.end, "")]
+        return [TextEdit(comma.start_mark.index, comma.end_mark.index, ""), TextEdit(entry.start, entry.end, "")]
 
     def line_start(self, index: int) -> int:
         """Returns the index of the first character of the line of `index`."""
@@ -147,16 +180,19 @@ class Layout:
         start, after_key = key.start_mark.index, key.end_mark.index
         i = bisect_left(self._starts, after_key)
         if i == len(self.tokens) or not isinstance(self.tokens[i], tokens.ValueToken):  # `{jitter}` or `? jitter`
-            return Entry(key.value, start=start, value_start=after_key, end=after_key)
+            return Entry(key.value, start, after_key, value_start=after_key, end=after_key)
+        value_start, end = self._value(i, value)
+        return Entry(key.value, start, self.tokens[i].end_mark.index, value_start=value_start, end=end)
+
+    def _value(self, i: int, value: nodes.Node) -> tuple[int, int]:
+        """Returns start and end of the value after the token of number `i`, a `:`, a `-`, a bracket or a comma."""
         following = self.tokens[i + 1] if i + 1 < len(self.tokens) else None
         if isinstance(following, tokens.AliasToken):  # the node is that of the anchor
-            alias = following
-            return Entry(key.value, start=start, value_start=alias.start_mark.index, end=alias.end_mark.index)
+            return following.start_mark.index, following.end_mark.index
         # A block collection ends where the next token begins: the end is that of the last token before it.
         last = self.tokens[max(i, bisect_left(self._starts, value.end_mark.index) - 1)]
         end = last.end_mark.index
         if isinstance(last, tokens.ScalarToken) and last.style in ("|", ">"):
+            start = self.tokens[i].start_mark.index
             end = start + len(self.text[start:end].rstrip())
-        is_empty = last is self.tokens[i]
-        value_start = end if is_empty else value.start_mark.index
-        return Entry(key.value, start=start, value_start=value_start, end=end)
+        return (end if last is self.tokens[i] else value.start_mark.index), end

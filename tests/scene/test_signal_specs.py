@@ -83,6 +83,14 @@ def test_an_override_adds_to_what_is_written_alone(tmp_path: Path) -> None:
     assert spec.signals["a"].power == 2
 
 
+def test_an_override_adds_to_keyframes_that_are_written_alone(tmp_path: Path) -> None:
+    text = f"mix: {{0s: 0, end: 1}}\n{OBJECTIVES}\n"
+    mix = load(tmp_path, text, ["mix.mode=screen", "mix.amount.0s=0.5"]).mix
+    assert (mix.amount.raw, mix.mode) == ({"0s": 0.5, "end": 1}, "screen")
+    assert load(tmp_path, text, ["mix.amount=0.5"]).mix.amount.raw == 0.5
+    assert load(tmp_path, text, ["mix.0s=0.5"]).mix.amount.raw == {"0s": 0.5, "end": 1}
+
+
 def test_keyframes_may_be_written_alone(tmp_path: Path) -> None:
     spec = load(tmp_path, f"fps: 2\nmix: {{0: 0, end: 1}}\nsignals: {{a: {{0s: 0, 2s: 1}}}}\n{OBJECTIVES}\n")
     assert spec.mix.amount.raw == {"0": 0, "end": 1}
