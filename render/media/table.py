@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -40,12 +42,19 @@ def read_table(path: Path, column: str | None = None) -> Table:
     that do not ascend.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _table(path, _rows(path, file), column)
+        status = path.stat()
+        return _read(path, column, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
     except UnicodeDecodeError:
         raise StorageError(f"{path} is no table of text in UTF-8") from None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from None
+
+
+@lru_cache(maxsize=8)  # a scene is checked, and then its signals are measured
+def _read(path: Path, column: str | None, identity: tuple[int, ...]) -> Table:
+    del identity
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return _table(path, _rows(path, file), column)
 
 
 def _rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
@@ -56,20 +65,18 @@ def _rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         if line.strip() and not line.startswith("#"):
             break
     separator = next((each for each in SEPARATORS if start and each in start[-1]), ",")
-    reader = csv.reader(chain(start, lines), delimiter=separator, skipinitialspace=separator != "\t", strict=True)
+    text: Iterator[str] = chain(start, lines)
+    if separator != ",":
+        text = (line.replace(",", ".") for line in text)
+    reader = csv.reader(text, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
     try:
         for cells in reader:
             if any(cells) and not cells[0].startswith("#"):
-                yield reader.line_num, [_point(cell.strip(), separator) for cell in cells]
+                yield reader.line_num, cells
             if reader.line_num > MAX_ROWS:
                 raise StorageError(f"{path} has more than {MAX_ROWS} lines")
     except csv.Error as error:
         raise StorageError(f"{path}:{reader.line_num}: {error}") from None
-
-
-def _point(cell: str, separator: str) -> str:
-    """A cell with a decimal point where it has a comma, which separates no cells."""
-    return cell if separator == "," else cell.replace(",", ".")
 
 
 def _table(path: Path, rows: Iterator[tuple[int, list[str]]], column: str | None) -> Table:
@@ -77,8 +84,8 @@ def _table(path: Path, rows: Iterator[tuple[int, list[str]]], column: str | None
     if first is None:
         raise StorageError(f"{path} is empty")
     line, cells = first
-    names = [cell.lower() for cell in cells]
-    has_names = not all(_is_number(cell) for cell in cells if cell)
+    names = [cell.strip().lower() for cell in cells]
+    has_names = not all(_is_number(cell) for cell in names if cell)
     if has_names:
         time, value = _columns(path, names, column)
         unit: Literal["time", "frame"] = "frame" if names[time] == "frame" else "time"
@@ -89,17 +96,23 @@ def _table(path: Path, rows: Iterator[tuple[int, list[str]]], column: str | None
             raise StorageError(f"{path}:{line}: one column; a table has a time and a value in each line")
         time, value, unit = 0, 1, "time"
         names = [str(number) for number in range(1, len(cells) + 1)]
-        rows = iter([(line, cells), *rows])
-    times: list[float] = []
-    values: list[float] = []
+        rows = chain([first], rows)
+    times, values = array("d"), array("d")
+    previous = -math.inf
     for line, cells in rows:
-        at, level = (_number(path, line, cells, index=index, names=names) for index in (time, value))
-        if times and at <= times[-1]:
+        try:
+            at, level = float(cells[time]), float(cells[value])
+        except (ValueError, IndexError):
+            at = level = math.nan
+        if not (math.isfinite(at) and math.isfinite(level)):
+            raise _wrong_cell(path, line, cells, columns={names[index]: index for index in (time, value)})
+        if at <= previous:
             raise StorageError(
-                f"{path}:{line}: the {unit} {at:g} does not come after {times[-1]:g}; sort the lines by it"
+                f"{path}:{line}: the {unit} {at:g} does not come after {previous:g}; sort the lines by it"
             )
         times.append(at)
         values.append(level)
+        previous = at
     if not times:
         raise StorageError(f"{path} has no values")
     return Table(np.array(times), np.array(values), unit)
@@ -128,10 +141,12 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _number(path: Path, line: int, cells: list[str], *, index: int, names: list[str]) -> float:
-    cell = cells[index] if index < len(cells) else ""
-    if not cell:
-        raise StorageError(f"{path}:{line}: the column {quote(names[index])} has no value here; leave out the line")
-    if not _is_number(cell) or not math.isfinite(float(cell)):
-        raise StorageError(f"{path}:{line}: {quote(cell)} is not a number")
-    return float(cell)
+def _wrong_cell(path: Path, line: int, cells: list[str], *, columns: Mapping[str, int]) -> StorageError:
+    """The error for the first of some columns, by their names, that has no number in a line."""
+    for name, index in columns.items():
+        cell = cells[index].strip() if index < len(cells) else ""
+        if not cell:
+            return StorageError(f"{path}:{line}: the column {quote(name)} has no value here; leave out the line")
+        if not _is_number(cell) or not math.isfinite(float(cell)):
+            break
+    return StorageError(f"{path}:{line}: {quote(cell)} is not a number")

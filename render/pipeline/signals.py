@@ -17,6 +17,7 @@ from render.scene.beats import Beats
 from render.scene.clock import Clock, Curve, Time, Values
 from render.scene.field_errors import FieldError
 from render.scene.functions import smooth_noise
+from render.scene.loop import TOLERANCE
 from render.scene.names import in_order
 from render.scene.signals import DEFAULT_PERCENTILE, PITCHES, SignalSpec
 from render.sound.analysis import analyse, prepare, tempo
@@ -163,7 +164,28 @@ class _Measuring:
                 f"{path} has the value {worst:g}; a signal is from 0 to 1, normalize: 100 makes its largest value 1",
                 ("signals", name, "csv"),
             )
+        if self.clock.loops:
+            return self._closed(name, times, values)
         return lambda seconds: np.interp(seconds, times, values)
+
+    def _closed(self, name: str, times: Values, values: Values) -> Callable[[Values], Values]:
+        """The values of a table in a film that repeats: from its last line before the end to its first, interpolated.
+
+        Raises FieldError when it has lines at the end or later, and there another value than at the start.
+        """
+        period = float(self.clock.length / self.clock.fps)
+        first, last = np.interp([0.0, period], times, values)
+        if times[-1] >= period and abs(last - first) > TOLERANCE:
+            raise FieldError(
+                f"{first:.6g} at frame 0, {last:.6g} at frame {self.clock.length}, where the loop starts again: a "
+                f"difference of {last - first:.3g}; without its lines from {period:.6g} s on, the table goes on from "
+                "its last value to its first",
+                ("signals", name, "csv"),
+            )
+        inside = (times > 0) & (times < period)
+        if times[0] <= 0 or times[-1] >= period:
+            times, values = np.append(0.0, times[inside]), np.append(first, values[inside])
+        return lambda seconds: np.interp(seconds, times, values, period=period)
 
     def _shape(self, name: str, spec: SignalSpec) -> Shape:
         def seconds(key: str, longest: float = MAX_SHAPE_SECONDS) -> float:

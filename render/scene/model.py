@@ -29,9 +29,9 @@ from render.scene.frame_params import frame_params
 from render.scene.loop import SETTLING_FRAMES, Loop, check_motion, check_tour, check_tracks
 from render.scene.names import check_tempo
 from render.scene.objectives import ModelInfo, NetworkSpec, ObjectiveSpec
-from render.scene.output import Output
+from render.scene.output import Output, check_sound
 from render.scene.params import FrameParams
-from render.scene.signals import SignalSpec, Tempo
+from render.scene.signals import SignalSpec, Tempo, measures_film_sound
 from render.scene.source import MAX_GRAIN, Follow, SourceSpec
 from render.scene.times import MAX_FPS, MIN_FPS, Duration, Fps
 from render.scene.tour import TURN_WORK, Turn
@@ -149,8 +149,8 @@ class SceneSpec(Section):
         if self.output.bit_depth is not None and self.codec != "png":
             message = f"bit_depth applies to png, not to {self.codec}; remove it"
             raise FieldError(message, ("output", "bit_depth"), at_key=True)
-        if self.output.audio_track is not None and self.output.audio == "source" and self.source.video is None:
-            raise FieldError("only a clip has sound; output.audio names a file", ("output", "audio_track"), at_key=True)
+        is_measured = measures_film_sound(self.bpm, self.signals.values())
+        check_sound(self.output, has_clip=self.source.video is not None, is_measured=is_measured)
         return self
 
     def check_times(self) -> None:

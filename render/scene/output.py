@@ -86,12 +86,6 @@ class Output(Section):
         if self.quality is not None and codec not in DEFAULT_QUALITY:
             other = "; crf is its setting" if codec in DEFAULT_CRF else ""
             raise FieldError(f"{codec} has no quality; remove it{other}", ("quality",), at_key=True)
-        if self.audio not in AUDIO_WORDS and codec in LOOPING_CODECS:
-            raise FieldError(f"a .{codec} has no sound; remove output.audio", ("audio",))
-        if self.audio not in AUDIO_WORDS and codec in IMAGE_CODECS:
-            raise FieldError("pictures have no sound", ("audio",))
-        if self.audio_track is not None and (self.audio == "none" or codec in (*IMAGE_CODECS, *LOOPING_CODECS)):
-            raise FieldError("there is no sound; remove audio_track", ("audio_track",), at_key=True)
         return self
 
     @property
@@ -142,6 +136,23 @@ class FilmOutput(Output):
         is_sequence = self.codec in IMAGE_CODECS and not self.is_one_picture
         named = path.parent / title / path.name if is_sequence else path.with_suffix(f".{title}{path.suffix}")
         return self.model_copy(update={"path": str(named)})
+
+
+def check_sound(output: Output, *, has_clip: bool, is_measured: bool) -> None:
+    """Raises FieldError for a sound that is neither in the film nor measured, and for the track of one."""
+    codec = output.chosen_codec
+    is_used = is_measured or codec not in (*IMAGE_CODECS, *LOOPING_CODECS)
+    if output.audio not in AUDIO_WORDS and not is_used:
+        silent = "pictures have" if codec in IMAGE_CODECS else f"a .{codec} has"
+        message = f"{silent} no sound, and nothing in the scene follows this one; remove output.audio"
+        raise FieldError(message, ("output", "audio"))
+    if output.audio_track is None:
+        return
+    keys = ("output", "audio_track")
+    if output.audio == "none" or not is_used:
+        raise FieldError("there is no sound; remove audio_track", keys, at_key=True)
+    if output.audio == "source" and not has_clip:
+        raise FieldError("only a clip has sound; output.audio names a file", keys, at_key=True)
 
 
 def _suffix(path: str) -> str:

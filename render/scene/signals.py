@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -192,3 +193,9 @@ class SignalSpec(ShortForm):
         """The names that the signal's expression refers to, with their offsets."""
         shape = None if self.value is None else self.value.shape
         return shape.references if isinstance(shape, Expression) else ()
+
+
+def measures_film_sound(tempo: Tempo | None, signals: Iterable[SignalSpec]) -> bool:
+    """Returns whether beats or signals are measured in the film's own sound, `output`."""
+    has_beats = tempo is not None and tempo.is_found and tempo.audio in (None, "output")
+    return has_beats or any(signal.audio == "output" for signal in signals)

@@ -61,12 +61,25 @@ def test_a_column_is_read(
         ("time;value\n0;0,5\n1;x\n", None, "t.csv:3: 'x' is not a number"),
         ("frame,time,hit\n0,0,1\n", "frame", "t.csv has no column 'frame'; expected one of hit"),
         ('time,value\n0,"1\n', None, "t.csv:2: unexpected end of data"),
+        ("time,value\n0,1\n ,1\n", None, "t.csv:3: the column 'time' has no value here; leave out the line"),
+        ("time,value\n0,1\ninf,1\n", None, "t.csv:3: 'inf' is not a number"),
+        ("time,value\n0,1\nx,y\n", None, "t.csv:3: 'x' is not a number"),
+        ("0,1\n# a\n\n0,1\n", None, "t.csv:4: the time 0 does not come after 0; sort the lines by it"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(text: str, column: str | None, says: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         read_table(write(tmp_path, text), column)
     assert str(caught.value).removeprefix(f"{tmp_path}/") == says
+
+
+def test_a_table_is_read_once_until_its_file_changes(tmp_path: Path) -> None:
+    path = write(tmp_path, "time,a,b\n0,0,1\n1,1,0\n")
+    first = read_table(path)
+    assert read_table(path) is first
+    assert read_table(path, "b").values.tolist() == [1, 0]
+    write(tmp_path, "time,a\n0,0.25\n")
+    assert read_table(path).values.tolist() == [0.25]
 
 
 def test_a_file_that_is_no_text_is_no_table(tmp_path: Path) -> None:

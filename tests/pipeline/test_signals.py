@@ -154,6 +154,35 @@ def test_what_is_shaped_repeats_in_a_loop(signal: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0,0\n3,0.9\n", {1: 0.3, 3: 0.9, 3.5: 0.45, 4: 0, 5: 0.3, 7.5: 0.45}),
+        ("1,0\n3,1\n", {0: 0.5, 0.5: 0.25, 2: 0.5, 3.5: 0.75, 4: 0.5}),
+        ("0,0.2\n2,1\n4,0.2\n5,0\n", {0: 0.2, 1: 0.6, 3: 0.6, 3.99: 0.204, 4: 0.2, 5: 0.6}),
+        ("-1,0\n1,1\n", {0: 0.5, 1: 1, 2.5: 0.75, 4: 0.5}),
+        ("-2,0.1\n-1,0.3\n", {0: 0.3, 2: 0.3, 4: 0.3}),
+        ("5,0.1\n6,0.3\n", {0: 0.1, 2: 0.1, 4: 0.1}),
+    ],
+)
+def test_a_table_closes_in_a_loop(text: str, expected: dict[float, float], folder: Path) -> None:
+    (folder / "t.csv").write_text(text)
+    values = curve({"csv": "t.csv"}, np.array(list(expected)), loop={"blend": "1s"})
+    assert values == pytest.approx(list(expected.values()), abs=1e-9)
+
+
+def test_a_table_that_jumps_where_the_loop_starts_again_is_refused(folder: Path) -> None:
+    (folder / "t.csv").write_text("time,a\n0,0.25\n1,1\n4,0.75\n6,0.25\n")
+    scene = {**BASE, "loop": {"blend": "1s"}, "signals": {"a": {"csv": "t.csv"}}}
+    with pytest.raises(SceneError) as caught:
+        load(scene)
+    assert (
+        "0.25 at frame 0, 0.75 at frame 96, where the loop starts again: a difference of 0.5; without its lines from "
+        "4 s on, the table goes on from its last value to its first"
+    ) in str(caught.value)
+    load({**scene, "loop": None})
+
+
+@pytest.mark.parametrize(
     ("keys", "says", "error"),
     [
         (

@@ -16,6 +16,7 @@ from render.pipeline.plan import plan
 from render.pipeline.preflight import requirements
 from render.system.checksum import sha256
 from tests.production.films import FRAMES, append_index, interrupt_at, make, must_not_dream
+from tests.sound.made import clicks, made_music, write_sound
 
 FORMATS = ("film.webm", "film.mkv", "film.gif", "film.webp")
 RATE = {".mp4": 44100, ".mov": 44100, ".mkv": 44100, ".webm": 48000}
@@ -55,6 +56,31 @@ def test_a_stopped_film_resumes_and_is_made_again_from_itself(workspace: Path, n
     with pytest.raises(StorageError, match="is another film; --overwrite replaces it"):
         make(f"output.path={name}", "seed=4")
     assert sorted(path.suffix for path in workspace.glob("*.parts")) == []
+
+
+@pytest.mark.parametrize("follower", [("signals.bass.audio=output", "exposure=2*bass"), ("bpm=auto", "duration=4b")])
+@pytest.mark.parametrize("name", ["film.gif", "film.webp", "frames/%03d.png"])
+def test_a_film_without_sound_follows_a_song(workspace: Path, name: str, follower: tuple[str, ...]) -> None:
+    write_sound(workspace / "song.wav", made_music(120, 8))
+    settings = [setting.partition("=") for setting in (*follower, "output.audio=song.wav")]
+    overrides = [("--set", key, value) for key, _, value in settings]
+    scenes = [load("film.yaml", [*overrides, ("--output", "output.path", path)]) for path in (name, "film.mp4")]
+    silent, audible = (plan(scene) for scene in scenes)
+    assert silent.audio is None
+    assert audible.audio is not None
+    assert silent.scene.length == audible.scene.length
+    values = [scene.spec.timeline["exposure",] for scene in scenes]
+    assert values[0].tolist() == values[1].tolist()
+
+
+def test_a_gif_that_follows_a_song_is_made_again_from_itself(workspace: Path) -> None:
+    write_sound(workspace / "song.wav", clicks([0.2, 0.5], 2))
+    song = ("output.audio=song.wav", "signals.hit.audio=output", "signals.hit.onsets=true", "exposure=2*hit")
+    film = make("output.path=film.gif", *song).path
+    assert sha256(again(film, "again.gif")) == sha256(film)
+    write_sound(workspace / "song.wav", clicks([0.3], 2))
+    with pytest.raises(StorageError, match="is another film; --overwrite replaces it"):
+        make("output.path=film.gif", *song)
 
 
 @pytest.mark.parametrize("name", ["film.webm", "film.mkv", "film.webp"])
@@ -121,8 +147,12 @@ def test_what_cannot_be_repeated_is_refused(workspace: Path, name: str) -> None:
         (("output.path=film.webp", "output.crf=20"), "webp has no crf; remove it; quality is its setting"),
         (("output.path=film.webm", "output.quality=20"), "vp9 has no quality; remove it; crf is its setting"),
         (("output.path=film.mp4", "output.crf=52"), "the crf of h264 is at most 51, not 52"),
-        (("output.path=film.gif", "output.audio=song.wav"), "a .gif has no sound; remove output.audio"),
-        (("output.path=film.webp", "output.audio=song.wav"), "a .webp has no sound; remove output.audio"),
+        (("output.path=film.gif", "output.audio=song.wav"), "a .gif has no sound, and nothing in the scene follows"),
+        (("output.path=film.webp", "output.audio=song.wav"), "a .webp has no sound, and nothing in the scene follows"),
+        (
+            ("output.path=frame.png", "duration=1", "output.audio=song.wav"),
+            "pictures have no sound, and nothing in the scene follows",
+        ),
         (("output.path=film.webm", "output.codec=h264"), "h264 needs a path that ends in .mp4 or .mov or .mkv"),
         (("output.path=film.gif", "fps=60"), "a .gif has at most 50 frames a second"),
     ],
