@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from render import __version__
-from render.cli import batch, film_commands, job_commands, network_commands, new, signals, sweep, upgrade
+from render.cli import batch, film_commands, job_commands, network_commands, new, signals, studio, sweep, upgrade
 from render.cli.group import CommandGroup, add_command, add_group, is_parse_error, parse_error_message
 from render.cli.interrupts import stop_at_once
 from render.cli.output import OutputClosed, exit_with_error, open_streams, print_line
@@ -32,7 +32,7 @@ COMMANDS = {
     "Jobs": (batch.batch, job_commands.jobs),
     "Networks": (network_commands.networks, network_commands.layers, network_commands.classes, network_commands.atlas),
     "Measure": (film_commands.score,),
-    "Editor": (film_commands.schema,),
+    "Editors": (studio.studio, film_commands.schema),
 }
 """The commands under the headings of the help, in its order; `jobs` has commands of its own."""
 SUBCOMMANDS = {job_commands.jobs: job_commands.COMMANDS}
