@@ -14,6 +14,7 @@ from nicegui import ui
 
 from render.errors import StorageError, UsageError
 from render.studio import page
+from render.studio.editing import Shared
 from render.studio.scene_file import drafts_folder
 from render.studio.security import Access, Guard
 from render.studio.workspace import MAX_UPLOAD, Workspace
@@ -68,7 +69,7 @@ def serve(path: Path, address: Address, announce: Callable[[str], None]) -> None
         port = bound.getsockname()[1]
         access = Access(address.hosts(port), address.password, cookie=f"render-studio-{port}")
         app = FastAPI(openapi_url=None)
-        page.register(page.Studio(workspace, first=name, drafts=drafts_folder()))
+        page.register(page.Studio(workspace, name, Shared(drafts_folder())))
         ui.run_with(app, title="render studio", dark=None, show_welcome_message=False, reconnect_timeout=30)
         guard = Guard(app, access, max_body=MAX_UPLOAD)
         config = uvicorn.Config(guard, log_level="warning", server_header=False, ws_max_size=2**22)
