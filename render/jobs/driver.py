@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from render.errors import Interrupted, RenderError
 from render.jobs import cells, shots
@@ -17,7 +17,6 @@ from render.jobs.executor import Executor, StepEvent, end_process, start_time
 from render.jobs.folder import JobFolder, Request
 from render.jobs.messages import DoneEvent, EndEvent, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
 from render.jobs.model import MAX_WITH_SHOTS, UNFINISHED, Job, Progress, State, Task, TaskState
-from render.jobs.pace import Pace
 from render.jobs.results import film_files, is_there
 from render.jobs.schedule import Schedule
 
@@ -56,7 +55,6 @@ class _Running:
 
     step: Step
     began: float
-    pace: Pace = field(default_factory=Pace)
     stopped_as: State | None = None
 
 
@@ -195,7 +193,7 @@ class Driver:
         task = running.step.task
         if task.id not in self._progress:
             self.folder.log(task.id, f"begins at frame {event.frame} of {event.first} to {event.last - 1}")
-        self._progress[task.id] = running.pace.progress(event)
+        self._progress[task.id] = Progress(**event.model_dump(exclude={"event"}))
         self.observer.progress(task, self._progress[task.id])
 
     def _end(self, running: _Running, event: EndEvent, *, last_frame: int) -> None:

@@ -32,7 +32,7 @@ from platformdirs import user_data_path
 from pydantic import TypeAdapter, ValidationError
 
 from render.errors import StorageError, UsageError
-from render.film.atomic import TEMPORARY_NAME, atomic_write, storage_errors
+from render.film.atomic import TEMPORARY_NAME, atomic_write, storage_errors, write_unflushed
 from render.film.folder import MARKER
 from render.film.lock import LOCK, InUseError, lock_folder
 from render.jobs.model import NAME, Job, Progress, Record, Task, TaskState
@@ -158,13 +158,8 @@ class JobFolder:
 
     def write_progress(self, progress: Mapping[str, Progress]) -> None:
         """Writes the progress of the running tasks; a disk that is full keeps the old one."""
-        temporary = self.path / f"{uuid.uuid4().hex}.tmp"
-        try:
-            temporary.write_bytes(_progress.dump_json(dict(progress)))
-            temporary.replace(self.path / PROGRESS)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            write_unflushed(self.path / PROGRESS, _progress.dump_json(dict(progress)))
 
     def remove_temporary_files(self) -> None:
         """Removes what a killed driver did not finish writing."""
