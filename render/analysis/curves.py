@@ -108,9 +108,9 @@ def table_of(curves: Curves) -> str:
     """Returns the curves as CSV: a line for each frame, with its number, its time in seconds, signals and tracks."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    columns = {**curves.signals, **curves.tracks}
-    writer.writerow(["frame", "time", *columns])
+    columns = [*curves.signals.values(), *curves.tracks.values()]  # a signal may have the name of a track
+    writer.writerow(["frame", "time", *curves.signals, *curves.tracks])
     for frame in range(curves.length):
-        values = (f"{column[frame]:.9g}" for column in columns.values())
+        values = (f"{column[frame]:.9g}" for column in columns)
         writer.writerow([frame, f"{frame / curves.fps:.6f}", *values])
     return text.getvalue()

@@ -16,7 +16,7 @@ from render.studio.editor import Editor
 from render.studio.notices import Notices
 from render.studio.problems import Checked, check
 from render.studio.scene_file import ChangedError, Saved, SceneFile
-from render.studio.text_edit import TextEdit, apply
+from render.studio.text_edit import TextEdit, apply_edits
 
 CHECK_SECONDS = 0.05
 """After a keystroke, before the text is checked."""
@@ -93,7 +93,7 @@ class Editing:
     def edit(self, edits: Sequence[TextEdit]) -> None:
         """Changes the text; can be undone like typing."""
         if self._is_writer and edits:
-            self._set_text(apply(self.text, edits))
+            self._set_text(apply_edits(self.text, edits))
 
     def _read_text(self) -> None:
         """Displays the draft, or else what the file says."""
