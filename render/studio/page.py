@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from nicegui import Client, ui
+from fastapi import Response
+from fastapi.responses import FileResponse
+from nicegui import Client, app, background_tasks, run, ui
 
-from render.errors import RenderError
+from render.errors import RenderError, UsageError
+from render.pipeline.scene import Scene
+from render.studio import key_edits
+from render.studio.camera_view import CameraView
 from render.studio.editing import Editing, Shared
+from render.studio.key_edits import Edits
+from render.studio.media import PREFIX, Media
 from render.studio.notices import Notices
-from render.studio.problems import Checked
+from render.studio.problems import Checked, check
+from render.studio.timeline import sound_of
+from render.studio.timeline_view import TimelineView
 from render.studio.workspace import Workspace
 
+MEDIA_HEADERS = {"cache-control": "private, max-age=3600"}
 STYLE = Path(__file__).with_name("studio.css")
 
 
 @dataclass
 class Studio:
-    """What all pages have in common: the folder, the scene that opens first, and who writes which scene."""
+    """What all pages have in common: the folder, the scene that opens first, who writes which scene, and the files that
+    pages show, some of them in a temporary folder, `previews`."""
 
     workspace: Workspace
     first: str
     shared: Shared
+    media: Media
+    previews: Path
 
 
 def register(studio: Studio) -> None:
@@ -34,6 +50,11 @@ def register(studio: Studio) -> None:
         ui.add_css(STYLE)
         Page(studio, client).open(scene or studio.first)
 
+    @app.get(PREFIX + "{media_id}")
+    def media(media_id: str) -> Response:
+        file = studio.media.file(media_id)
+        return Response(status_code=404) if file is None else FileResponse(file, headers=MEDIA_HEADERS)
+
 
 class Page:
     """One page."""
@@ -41,6 +62,7 @@ class Page:
     def __init__(self, studio: Studio, client: Client) -> None:
         self._studio = studio
         self._name = ""
+        self._scene: Scene | None = None
         with ui.element("main").classes("studio"):
             bar = ui.element("header").classes("bar")
             self._notices = Notices()
@@ -52,9 +74,18 @@ class Page:
                 self._editing.build_bar()
             with _panel("text", "Scene"):
                 self._editing.build_panel()
-            self._picture = _panel("picture", "Picture")
+            with _panel("picture", "Picture"):
+                self._camera = CameraView(studio.media, studio.previews, on_seek=self._played)
             self._films = _panel("films", "Films")
-            self._motion = _panel("motion", "Timeline")
+            with _panel("motion", "Timeline"):
+                self._timeline = TimelineView(
+                    on_seek=lambda given: self._camera.seek(int(given["frame"])),
+                    on_move_key=partial(self._change_track, key_edits.move_key),
+                    on_add_key=partial(self._change_track, key_edits.add_key),
+                    on_remove_key=partial(self._change_track, key_edits.remove_key),
+                    on_set_easing=partial(self._change_track, key_edits.set_easing),
+                    on_set_constant=partial(self._change_track, key_edits.set_constant),
+                )
 
     def open(self, name: str) -> None:
         """Opens a scene of the folder; an empty name opens the first one."""
@@ -74,7 +105,37 @@ class Page:
             ui.navigate.to(f"/?scene={quote(name)}")
 
     def _checked(self, checked: Checked) -> None:
-        """Displays what a text says."""
+        """Displays the film of a text that is a scene; of one that is none, the film before it."""
+        if checked.scene is not None:
+            self._scene = checked.scene
+            background_tasks.create(self._display(checked.scene))
+
+    async def _display(self, scene: Scene) -> None:
+        await self._timeline.display(scene)
+        await self._camera.display(scene)
+        if self._scene is scene and (found := await run.io_bound(sound_of, scene)) is not None:
+            self._timeline.display_sound(found["waveform"])
+
+    async def _change_track(self, change: Callable[..., Edits], given: dict[str, Any]) -> None:
+        """Changes the text as the user changed a track; a change that the text cannot have is taken back."""
+        if not given.pop("done", True):
+            return
+        text, path = self._editing.text, self._editing.path
+        try:
+            if path is None or not self._editing.can_write:
+                raise UsageError("this page cannot edit the scene")
+            checked = await run.io_bound(check, text, path)
+            if checked is None or checked.scene is None or self._editing.text != text:
+                raise UsageError("the text has problems, or has changed meanwhile")
+            edits = change(text, checked.scene, given.pop("track"), **given)
+        except RenderError as error:
+            self._notices.add(str(error))
+            self._timeline.restore()
+        else:
+            self._editing.edit(edits)
+
+    def _played(self, frame: int) -> None:
+        self._timeline.seek(frame)
 
 
 def _panel(kind: str, label: str) -> ui.element:
