@@ -292,6 +292,9 @@ class Driver:
             for task_id in self._running:
                 self.executor.stop(task_id)
             return
+        if request.action == "edit":
+            self._edit(request)
+            return
         named = set(request.tasks)
         for task in self.job.tasks:
             has_named_shot = request.action == "retry" and any(
@@ -312,6 +315,21 @@ class Driver:
                     self._give_up(task, "CANCELLED")
                 case "eat", "WAITING" | "RUNNING" | "DEAD":
                     self._give_up(task, "EATEN")
+
+    def _edit(self, request: Request) -> None:
+        """Removes tasks that do not run, with their shots, and adds others."""
+        busy = {running.step.task.film or task_id for task_id, running in self._running.items()}
+        named = set(request.tasks) - busy
+        removed = {task.id for task in self.job.tasks if task.id in named or task.film in named}
+        added = [task for task in request.added if task.id not in self.states]
+        for task in added:
+            self.folder.forget(task.id)  # a driver may have died before it removed the state of another one
+        kept = [task for task in self.job.tasks if task.id not in removed]
+        self._change(self.job.model_copy(update={"tasks": (*kept, *added)}))
+        for task_id in removed:
+            self.folder.forget(task_id)
+        if self._only is not None:
+            self._only |= {task.id for task in added}
 
     def _give_up(self, task: Task, state: State) -> None:
         running = self._running.get(task.id)
