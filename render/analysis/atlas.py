@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from render.analysis.contact_sheet import Cell, cell, check_target, save_sheet
+import numpy as np
+from numpy.typing import NDArray
+
+from render.analysis.contact_sheet import Cell, check_target, save_sheet
 from render.errors import UsageError
+from render.film.encoder import quantize
 from render.media.image import image_size
 from render.models.registry import layer_map
 from render.pipeline.catalogue import MODELS, unsupported_octave
@@ -29,7 +34,7 @@ MAX_PICTURES = 400
 GRADIENT = {"natural": {"decay_power": 0.35, "color_correlation": 0.85}}
 FROM_NOISE: dict[str, Any] = {"octaves": 3, "steps": (24, 24, 24), "step_size": 0.01, "gradient": GRADIENT}
 FROM_PICTURE: dict[str, Any] = {"octaves": 4, "steps": (8, 8, 8, 8), "step_size": 0.012, "gradient": GRADIENT}
-# A channel has one thing to draw, and gets the steps and the transforms to find it.
+# A channel or a class has one thing to draw, and gets the steps and the transforms to find it.
 OF_A_CHANNEL: dict[str, Any] = {
     "octaves": 3,
     "steps": (24, 24, 24),
@@ -73,20 +78,73 @@ def atlas(
     """
     check_target(target, overwrite=options.overwrite)
     scenes = _scenes(network, choice)
+    cells: list[Cell] = []
+    for scene in scenes:
+        name, note = _label(network, scene.spec.objectives[0])
+        cells.append(Cell(picture(scene, options), name, note))
+        on_progress(len(cells), len(scenes))
+    save_sheet(cells, target)
+    return len(cells)
+
+
+def still(
+    network: NetworkSpec,
+    objective: Mapping[str, Any],
+    *,
+    image: Path | None = None,
+    side: int = DEFAULT_SIDE,
+    steps: int | None = None,
+) -> Scene:
+    """Returns the scene of what a network dreams of one objective, from noise or from an image.
+
+    `steps` are those of each octave, None those of an atlas. Raises UsageError for what the network does not have, and
+    for a side at which it cannot see the picture.
+    """
+    try:
+        if error := network.error(MODELS):
+            raise error
+        wanted = ObjectiveSpec.model_validate(objective).resolved(network.name, MODELS[network.name])
+    except FieldError as error:
+        raise UsageError(str(error)) from None
+    source: dict[str, Any] = {"noise": {"grain": 48, "contrast": 0.15}}
+    dream = FROM_NOISE if wanted.channels is None and wanted.classes is None else OF_A_CHANNEL
+    if image is not None:
+        source, dream = {"image": str(image)}, FROM_PICTURE
+    if steps is not None:
+        dream = dream | {"steps": (steps,) * dream["octaves"]}
+    size = (side, side)
+    only_side = layer_map(network.name, network.weights).input_side
+    if only_side is not None:  # a transformer, which sees pictures of one size
+        size, dream = (only_side, only_side), dream | {"octaves": 1, "steps": (sum(dream["steps"]),)}
+    elif image is not None:
+        width, height = image_size(image)
+        scale = side / max(width, height)
+        size = (max(16, round(width * scale)), max(16, round(height * scale)))
+    spec = SceneSpec.model_validate(
+        {
+            "size": size,
+            "duration": 1,
+            "source": source,
+            "network": network,
+            "objectives": [wanted, {"statistics": "natural" if MODELS[network.name].has_norms else "none"}],
+            "dream": dream,
+            "output": {"codec": "png"},
+        }
+    )
+    scene = complete(spec, paths={keys: Path(name) for keys, name, _ in spec.files()}, stem="atlas")
+    if message := unsupported_octave(scene.spec, scene.size):
+        raise UsageError(f"{message}; --side makes the pictures larger")
+    return scene
+
+
+def picture(scene: Scene, options: Options = Options()) -> NDArray[np.uint8]:
+    """Returns the first frame of a scene, HxWx3; its network stays loaded for the next one. Raises as `render`."""
     from render.pipeline import loop  # imports torch
     from render.pipeline.engine import open_engine
 
-    options = replace(options, overwrite=True, restart=True)  # no film is written
-    plans = [plan(scene, options) for scene in scenes]
-    engine = open_engine(plans[0], autotune=False)
-    cells: list[Cell] = []
-    for planned in plans:
-        frame = next(loop.frames(replace(engine, plan=planned)))
-        name, note = _label(network, planned.scene.spec.objectives[0])
-        cells.append(cell(frame.picture, name, note=note))
-        on_progress(len(cells), len(plans))
-    save_sheet(cells, target)
-    return len(cells)
+    planned = plan(scene, replace(options, overwrite=True, restart=True))  # no film is written
+    with closing(loop.frames(open_engine(planned, autotune=False))) as frames:
+        return quantize(next(frames).picture, 8).astype(np.uint8)
 
 
 def _scenes(network: str, choice: AtlasOptions) -> list[Scene]:
@@ -99,46 +157,8 @@ def _scenes(network: str, choice: AtlasOptions) -> list[Scene]:
         objectives = [{"layer": name} for name in choice.layers or layer_map(network).blocks]
     if len(objectives) > MAX_PICTURES:
         raise UsageError(f"{len(objectives)} pictures; a sheet has at most {MAX_PICTURES}")
-    scenes = [_scene(network, objective, choice=choice) for objective in objectives]
-    for scene in scenes:
-        if message := unsupported_octave(scene.spec, scene.size):
-            raise UsageError(f"{message}; --side makes the pictures larger")
-    return scenes
-
-
-def _scene(network: str, objective: dict[str, Any], *, choice: AtlasOptions) -> Scene:
-    """The still of one objective. Raises UsageError."""
-    try:
-        chosen = NetworkSpec(name=network, weights_file=None if choice.weights is None else str(choice.weights))
-        if error := chosen.error(MODELS):
-            raise error
-        ObjectiveSpec.model_validate(objective).resolved(network, MODELS[network])
-    except FieldError as error:
-        raise UsageError(str(error)) from None
-    dream = OF_A_CHANNEL if choice.channels is not None else FROM_NOISE
-    source: dict[str, Any] = {"noise": {"grain": 48, "contrast": 0.15}}
-    if choice.image is not None:
-        dream, source = FROM_PICTURE, {"image": str(choice.image)}
-    size = (choice.side, choice.side)
-    only_side = layer_map(network).input_side
-    if only_side is not None:  # a transformer, which sees pictures of one size
-        size, dream = (only_side, only_side), dream | {"octaves": 1, "steps": (sum(dream["steps"]),)}
-    elif choice.image is not None:
-        width, height = image_size(choice.image)
-        scale = choice.side / max(width, height)
-        size = (max(16, round(width * scale)), max(16, round(height * scale)))
-    spec = SceneSpec.model_validate(
-        {
-            "size": size,
-            "duration": 1,
-            "source": source,
-            "network": chosen,
-            "objectives": [objective, {"statistics": "natural" if MODELS[network].has_norms else "none"}],
-            "dream": dream,
-            "output": {"codec": "png"},
-        }
-    )
-    return complete(spec, paths={keys: Path(name) for keys, name, _ in spec.files()}, stem="atlas")
+    chosen = NetworkSpec(name=network, weights_file=None if choice.weights is None else str(choice.weights))
+    return [still(chosen, objective, image=choice.image, side=choice.side) for objective in objectives]
 
 
 def _channels(text: str) -> list[dict[str, Any]]:
