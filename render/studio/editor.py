@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from nicegui import events, ui
 from nicegui.element import Element
+
+from render.studio.problems import TextProblem
 
 LIGHT: Literal["githubLight"] = "githubLight"
 DARK: Literal["githubDark"] = "githubDark"
 
 
-class Marked(Protocol):
-    """A problem of a text, as the editor shows it; offsets count characters, lines from 1."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def line(self) -> int: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def severity(self) -> str: ...
-
-
-class _Completion(Element, component="completion.js"):
-    """Connects CodeMirror's list of completions, which NiceGUI's element leaves out, with the server."""
+class _Extension(Element, component="editor.js"):
+    """What editor.js adds to an editor."""
 
     def __init__(self, editor: ui.codemirror) -> None:
         super().__init__()
@@ -51,9 +38,9 @@ class Editor:
         self.element = ui.codemirror(
             on_change=self._edited, language="YAML", theme=LIGHT, indent="  ", keymap={"Mod-s": on_save}
         ).classes("editor")
-        self._completion = _Completion(self.element)
-        self._completion.on("complete", self._requested)
-        self._completion.on("scheme", self._scheme_changed)
+        self._extension = _Extension(self.element)
+        self._extension.on("complete", self._requested)
+        self._extension.on("scheme", self._scheme_changed)
         self._is_own_change = False
 
     @property
@@ -71,24 +58,9 @@ class Editor:
         """Lets the user write, or not."""
         self.element.set_enabled(not is_read_only)
 
-    def display(self, problems: Sequence[Marked]) -> None:
-        """Underlines problems; hovering over their line displays what they are."""
-        length = len(self.text)
-        self.element.decorations = [
-            {
-                "kind": "mark",
-                "from": min(each.start, max(0, length - 1)),
-                "to": min(max(each.end, each.start + 1), length),
-                "class": f"problem {each.severity}",
-                "attributes": {"title": each.message},
-            }
-            for each in problems
-            if length
-        ]
-        tooltips: dict[int, str] = {}
-        for each in problems:
-            tooltips[each.line] = f"{tooltips[each.line]}\n{each.message}" if each.line in tooltips else each.message
-        self.element.line_tooltips = tooltips
+    def display(self, problems: Sequence[TextProblem]) -> None:
+        """Underlines the problems of the text; hovering over one displays what it is."""
+        self._extension.run_method("display", [asdict(problem) for problem in problems], len(self.text))
 
     def go_to(self, line: int) -> None:
         """Scrolls to a line."""
@@ -100,7 +72,7 @@ class Editor:
 
     async def _requested(self, event: events.GenericEventArguments) -> None:
         found = await self._complete(self.text, int(event.args["offset"]))
-        self._completion.run_method("answer", event.args["id"], None if found is None else asdict(found))
+        self._extension.run_method("answer", event.args["id"], None if found is None else asdict(found))
 
     def _scheme_changed(self, event: events.GenericEventArguments) -> None:
         self.element.theme = DARK if event.args else LIGHT
