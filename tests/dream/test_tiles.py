@@ -19,7 +19,7 @@ from render.errors import MissingError
 from render.models.layers import LayerInfo
 from render.models.network import Network
 from render.models.registry import layer_map
-from tests.conftest import photo_tensor
+from tests.conftest import covering, photo_tensor
 from tests.models.zoo import random_network
 
 Measured = tuple[dict[str, Tensor], dict[str, Tensor]]
@@ -49,12 +49,10 @@ def assert_close(actual: list[Tensor], expected: list[Tensor]) -> None:
     assert all(relative_error(a, b) < 1e-3 for a, b in zip(actual, expected, strict=True))
 
 
-@pytest.mark.parametrize(("height", "width"), SIZES)
-@pytest.mark.parametrize("kind", ["layer", "channels", "two layers", "position", "guide"])
-def test_the_gradient_in_tiles_is_that_of_the_whole_picture(
-    kind: str, height: int, width: int, network: Network
-) -> None:
+@pytest.mark.parametrize(("kind", "size"), covering(["layer", "channels", "two layers", "position", "guide"], SIZES))
+def test_the_gradient_in_tiles_is_that_of_the_whole_picture(kind: str, size: tuple[int, int], network: Network) -> None:
     """Up to block 5, whose receptive field is 83 pixels; the sides of the picture are no multiples of the stride."""
+    height, width = size
     photo = photo_tensor("coffee", width, height)
     guide = network.activations(photo_tensor("chelsea", 64, 64), ["blocks.4"])["blocks.4"]
     objective = {

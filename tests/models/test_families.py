@@ -12,6 +12,7 @@ import cv2
 import pytest
 import skimage.data
 import torch
+from torch import nn
 from torchvision.models import get_model_builder
 
 from render import load
@@ -31,16 +32,23 @@ from render.scene.objectives import NetworkSpec, ObjectiveSpec
 from tests.conftest import photo_tensor
 from tests.models.zoo import ONE_SIZE, QUICK, marks, model_from_spec, random_model
 
-ALL = [name for name in model_names() if name not in VARIANTS]
-NAMES = [name for name in ALL if not name.startswith(("vit_", "maxvit_"))]
+NAMES = [name for name in model_names() if name not in VARIANTS and not name.startswith(("vit_", "maxvit_"))]
+ALL = [*NAMES, *(name for name in model_names() if name not in {*VARIANTS, *NAMES})]
+"""Those of NAMES come first, so that pytest runs all tests of a `model` one after the other."""
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in NAMES])
-def test_a_step_raises_the_objective_of_a_shallow_and_of_a_deep_layer(name: str) -> None:
+@pytest.fixture(scope="module")
+def model(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
+    """The name of a network, and the network with random weights."""
+    return request.param, random_model(request.param)
+
+
+@pytest.mark.parametrize("model", [pytest.param(name, marks=marks(name)) for name in NAMES], indirect=True)
+def test_a_step_raises_the_objective_of_a_shallow_and_of_a_deep_layer(model: tuple[str, nn.Module]) -> None:
     photo = 0.25 + 0.5 * photo_tensor("chelsea", 112, 96)
-    model = random_model(name)
+    name, module = model
     # Differences in the deepest layers of random networks are too small for float32.
-    network, exact = (Network(name, model, sha256="", dtype=dtype) for dtype in (torch.float32, torch.float64))
+    network, exact = (Network(name, module, sha256="", dtype=dtype) for dtype in (torch.float32, torch.float64))
     blocks = layer_map(name).blocks
     settings = AscentSettings(octave_scale=1.4, steps=(1,), step_size=0.002, conditioner=gradients.raw())
     for block in (blocks[min(1, len(blocks) - 1)], blocks[-1]):
@@ -55,15 +63,18 @@ def test_a_step_raises_the_objective_of_a_shallow_and_of_a_deep_layer(name: str)
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype"),
+    ("model", "dtype"),
     [
         *(pytest.param(name, torch.float32, marks=marks(name)) for name in ALL),
         *((name, torch.bfloat16) for name in ("mobilenet_v3_small", "resnet18", "swin_t")),
     ],
+    indirect=["model"],
+    scope="module",
 )
 def test_a_step_approaches_natural_statistics_a_style_and_the_content_of_a_picture(
-    name: str, dtype: torch.dtype, tmp_path: Path
+    model: tuple[str, nn.Module], dtype: torch.dtype, tmp_path: Path
 ) -> None:
+    name, module = model
     layers, side = layer_map(name), layer_map(name).input_side
     width, height = (side, side) if side else (96, 80)
     for file in ("chelsea", "immunohistochemistry"):  # the style need not have the size of the film
@@ -79,7 +90,7 @@ def test_a_step_approaches_natural_statistics_a_style_and_the_content_of_a_pictu
         ],
         "dream": {"octaves": 1},
     }
-    network = Network(name, random_model(name), sha256="", dtype=dtype)
+    network = Network(name, module, sha256="", dtype=dtype)
     settings = AscentSettings(octave_scale=1.4, steps=(1,), step_size=0.002, conditioner=gradients.raw())
     photo, source = 0.25 + 0.5 * photo_tensor("chelsea", width, height), photo_tensor("coffee", width, height)
     for built in build_objectives(load(scene), network):
@@ -101,7 +112,7 @@ def test_a_step_approaches_natural_statistics_a_style_and_the_content_of_a_pictu
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in ALL])
 def test_the_layers_of_statistics_and_of_a_style_are_known_without_weights(name: str) -> None:
     layers, traced = layer_map(name), trace(model_from_spec(name))
-    norms = [each for each, module in traced.model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    norms = [each for each, module in traced.model.named_modules() if isinstance(module, nn.BatchNorm2d)]
     assert sorted(layers.norms) == sorted(norms)
     assert MODELS[name].has_norms == bool(norms)
     objectives = [ObjectiveSpec(style="painting.jpg")]
@@ -118,15 +129,15 @@ def test_the_layers_of_statistics_and_of_a_style_are_known_without_weights(name:
     assert all(outputs[info.operation].shape[info.axis] == info.channels for info in infos)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow]) for name in NAMES])
-def test_folding_does_not_change_the_logits(name: str) -> None:
+@pytest.mark.parametrize("model", [pytest.param(name, marks=[pytest.mark.slow]) for name in NAMES], indirect=True)
+def test_folding_does_not_change_the_logits(model: tuple[str, nn.Module]) -> None:
     photo = photo_tensor("chelsea", 160, 128)
-    model = random_model(name)
-    network = Network(name, model, sha256="")
+    name, module = model
+    network = Network(name, module, sha256="")
     spec = model_spec(name)
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (spec.mean, spec.std))
     with torch.no_grad():
-        expected = model((photo - mean) / std)
+        expected = module((photo - mean) / std)
         actual = network.activations(photo, [network.logits])[network.logits]
     assert (actual - expected).abs().max() < 1e-4 * expected.abs().max().clamp_min(1)
 

@@ -82,7 +82,7 @@ def test_without_json_an_interruption_is_one_line(
     assert checksums(workspace) == {FILM: reference[FILM]}
 
 
-@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("step", [0, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 3, 4)), 2, 5])
 def test_a_second_signal_ends_the_process_at_once_and_keeps_the_segments(
     workspace: Path, reference: dict[str, str], step: int
 ) -> None:

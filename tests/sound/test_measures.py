@@ -15,6 +15,7 @@ from render.media.audio import require_audio
 from render.sound.analysis import analyse, tempo, waveform
 from render.sound.measures import Events, Measure, Samples
 from render.sound.shaping import Shape, shaped
+from tests.conftest import covering
 from tests.sound import made
 from tests.sound.made import Array
 
@@ -109,17 +110,15 @@ def test_tones_are_harmonic_and_clicks_percussive(tmp_path: Path) -> None:
         assert power[loud] > 100 * power[1 - loud]
 
 
-@pytest.mark.parametrize("frequency", [65.4, 261.6, 2093])
-@pytest.mark.parametrize("cents", [-30, 30])
+@pytest.mark.parametrize(("frequency", "cents"), covering([65.4, 261.6, 2093], [-30, 30]))
 def test_a_note_has_its_pitch_and_no_other(frequency: float, cents: float, tmp_path: Path) -> None:
     note = tone(frequency * 2 ** (cents / 1200))
     assert samples_of(tmp_path, note, Measure("chroma", pitch=0)).values[10:-10].min() > 0.95
     assert samples_of(tmp_path, note, Measure("chroma", pitch=1)).values[10:-10].max() < 0.02
 
 
-@pytest.mark.parametrize("pattern", ["clicks", "rock", "four"])
-@pytest.mark.parametrize("bpm", [60, 85, 110, 140, 180])
-def test_tempo_and_beats_of_drums(pattern: made.Pattern, bpm: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bpm", "pattern"), covering([60, 85, 110, 140, 180], ["clicks", "rock", "four"]))
+def test_tempo_and_beats_of_drums(bpm: float, pattern: made.Pattern, tmp_path: Path) -> None:
     sound = made.made_music(bpm, 20, pattern=pattern)
     found = tempo(require_audio(made.write_sound(tmp_path / "s.wav", sound)))
     assert found.bpm == pytest.approx(bpm, rel=0.01)
@@ -161,8 +160,7 @@ def test_the_waveform_has_the_extremes(tmp_path: Path) -> None:
     assert lows == pytest.approx(-0.5, abs=0.01)
 
 
-@pytest.mark.parametrize("noise", [0, 0.01])
-@pytest.mark.parametrize("pattern", ["rock", "syncopated", "four"])
+@pytest.mark.parametrize(("pattern", "noise"), covering(["rock", "syncopated", "four"], [0, 0.01]))
 def test_loudness_is_librosas(pattern: made.Pattern, noise: float, tmp_path: Path) -> None:
     sound = made.made_music(100, 8, pattern=pattern) + noise * np.random.default_rng(0).standard_normal(len(T))
     rms = librosa.feature.rms(y=resampled(sound), frame_length=1920, hop_length=320)[0]
@@ -177,9 +175,9 @@ def test_chroma_is_librosas(chord: tuple[int, ...], noise: float, tmp_path: Path
     assert correlation(chroma_of(tmp_path, sound), librosas_chroma(sound)) > 0.95
 
 
-@pytest.mark.parametrize("loudness", [1, 2])
-@pytest.mark.parametrize("pattern", ["rock", "syncopated", "four"])
-@pytest.mark.parametrize("chord", [(0,), (0, 4, 7)], ids=["notes", "chords"])
+@pytest.mark.parametrize(
+    ("pattern", "chord", "loudness"), covering(["rock", "syncopated", "four"], [(0,), (0, 4, 7)], [1, 2])
+)
 def test_chroma_under_drums_is_that_without_them(
     chord: tuple[int, ...], pattern: made.Pattern, loudness: float, tmp_path: Path
 ) -> None:
