@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from render.choices import Fit
 from render.errors import StorageError
 from render.media.image_bytes import max_pixels
 from render.media.image_decode import ImageArray, open_image, read_image
+from render.system.files import file_identity
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,8 +38,16 @@ def load_array(path: Path, size: tuple[int, int], *, fit: Fit = "cover") -> Imag
 def color_statistics(path: Path, size: tuple[int, int]) -> tuple[float, float, float]:
     """Returns the mean, contrast and colour cast of a picture as `load_image` loads it, as grading measures them.
 
-    Raises StorageError.
+    They are measured once of each file. Raises StorageError.
     """
+    return _color_statistics(path, size, identity=file_identity(path))
+
+
+@lru_cache(maxsize=16)
+def _color_statistics(
+    path: Path, size: tuple[int, int], *, identity: tuple[int, ...] | None
+) -> tuple[float, float, float]:
+    del identity
     picture = _cover(path, read_image(path), size=size).astype(np.float64)
     means = picture.mean((0, 1))
     mean, contrast = float(means.mean()), float(picture.std((0, 1), ddof=1).mean())
@@ -69,7 +79,13 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def check_image(path: Path) -> None:
-    """Raises StorageError when a picture cannot be read; it is decoded."""
+    """Raises StorageError when a picture cannot be read; it is decoded, each file once."""
+    _decode_once(path, identity=file_identity(path))
+
+
+@lru_cache(maxsize=256)
+def _decode_once(path: Path, *, identity: tuple[int, ...] | None) -> None:
+    del identity
     read_image(path)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from render.scene.field_errors import Loc
+from render.scene.yaml_loader import MAX_DEPTH
 from render.studio.yaml_tokens import Token, tokens
 
 Place = Literal["key", "value", "either", "item"]
@@ -107,6 +108,8 @@ class _Reader:
         return self._top.slot if self._top else ()
 
     def _open(self, container: _Container) -> None:
+        if len(self.containers) > MAX_DEPTH:  # no scene is as deep
+            return
         if self._top:
             self._top.is_set = True
         if container.is_list:

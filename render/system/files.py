@@ -44,6 +44,15 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def file_identity(path: Path) -> tuple[int, ...] | None:
+    """Returns what changes when a file is written or replaced; None when there is no such file."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def file_kind(mode: int) -> str:
     """Returns what a path is, from its `st_mode`: `a link`, `a folder`, `a file`, `a pipe` or `a device`."""
     kinds = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFREG: "a file", stat.S_IFIFO: "a pipe"}

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from render.errors import StorageError
-from render.media.image import image_size, load_image
+from render.media.image import check_image, color_statistics, image_size, load_image
 from render.media.noise import noise
 
 RANDOM = np.random.default_rng(5)
@@ -209,3 +209,18 @@ def test_a_broken_picture_prints_nothing(tmp_path: Path, kind: str, capfd: pytes
     with pytest.raises(StorageError):
         image_size(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_picture_that_is_replaced_is_measured_and_checked_again(tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    Image.new("RGB", (32, 32), (51, 51, 51)).save(path)
+    check_image(path)
+    assert color_statistics(path, (32, 32))[0] == pytest.approx(0.2)
+    Image.new("RGB", (32, 32), (153, 153, 153)).save(path)
+    assert color_statistics(path, (32, 32))[0] == pytest.approx(0.6)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(StorageError):
+        check_image(path)
+    path.unlink()
+    with pytest.raises(StorageError):
+        check_image(path)

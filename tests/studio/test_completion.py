@@ -291,3 +291,11 @@ def test_completion_is_quick(text: str) -> None:
         complete(text, offset, CONFIGS[0])
         slowest = max(slowest, time.thread_time() - start)
     assert slowest < MAX_SECONDS
+
+
+@pytest.mark.parametrize("part", ["{", "[", "- ", "a: ", "'", " ", "#", ", "])
+def test_a_text_that_nests_without_end_has_completions_within_two_seconds(part: str) -> None:
+    text = part * 60_000
+    start = time.thread_time()
+    complete(text, len(text), CONFIGS[0])
+    assert time.thread_time() - start < 2

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from render import load
 from render.errors import SceneError, SceneFileError
@@ -203,3 +204,14 @@ def test_a_scene_of_a_hundred_lines_with_300_keyframes_is_quick() -> None:
     text = "\n".join([*head, *objectives, *classes, *dream, *camera, "follow: null", "bpm: 120"])
     assert len(text.splitlines()) > 90
     assert seconds(text) < MAX_SECONDS
+
+
+def test_a_picture_is_decoded_once_for_all_checks(tmp_path: Path) -> None:
+    Image.effect_noise((4000, 3000), 50).save(tmp_path / "large.jpg")
+    text = "source: {image: large.jpg}\nobjectives: [{layer: blocks.10}]\n"
+    start = time.thread_time()
+    check(text, tmp_path / "s.yaml")
+    first = time.thread_time() - start
+    start = time.thread_time()
+    assert check(f"{text}seed: 3\n", tmp_path / "s.yaml").scene is not None
+    assert time.thread_time() - start < min(MAX_SECONDS, first / 2)
