@@ -87,7 +87,7 @@ def test_a_film_without_sound_and_clip_has_neither_waveform_nor_cuts() -> None:
 
 
 def test_the_waveform_is_in_equal_parts_of_the_film(tmp_path: Path) -> None:
-    sound = np.zeros(2 * RATE, np.float32)
+    sound = np.zeros(2 * RATE)
     sound[RATE // 2 : RATE] = np.sin(np.arange(RATE // 2) / 5)
     write_wav(tmp_path / "song.wav", sound)
     scene = scene_of(f"duration: 4s\nobjectives: [{{layer: blocks.4}}]\noutput: {{audio: {tmp_path}/song.wav}}\n")
