@@ -70,6 +70,9 @@ class Timeline {
     this.all = false;
     this.snaps = true;
     this.rows = [];
+    this.width = 1; // pixels of the film's lane, read once before drawing
+    this.beatsIn = new Map(); // visible beats by their least distance
+    this.dirty = new Set(); // rows to draw; null for all
     this.selected = null; // {track: name, key: index or null}
     this.current = null; // name of the row that Tab reaches
     this.wanted = null; // a key that will be there, or gone
@@ -224,6 +227,7 @@ class Timeline {
       this.scroll.scrollTop = place;
       if (focused?.isConnected && this.scroll.contains(focused)) focused.focus({ preventScroll: true });
     }
+    this.time.classList.toggle("tl-sound", this.hasSound);
     this.empty.hidden = this.rows.length > 0;
     if (!this.rows.some((row) => row.track.name === this.current)) this.current = this.rows[0]?.track.name ?? null;
     this.tab();
@@ -271,10 +275,6 @@ class Timeline {
   }
 
   // Geometry
-
-  get width() {
-    return this.time.clientWidth;
-  }
 
   x(frame) {
     return PAD + ((frame - this.start) / (this.end - this.start)) * (this.width - 2 * PAD);
@@ -349,26 +349,36 @@ class Timeline {
 
   // Drawing
 
-  redraw() {
+  /** Draws everything before the next frame, or only one row. */
+  redraw(row = null) {
+    if (row === null) this.dirty = null;
+    else this.dirty?.add(row);
     cancelAnimationFrame(this.pending);
     this.pending = requestAnimationFrame(() => this.draw());
   }
 
   draw() {
-    const started = performance.now();
+    this.measure();
+    const top = this.scroll.scrollTop - 80;
+    const bottom = top + this.scroll.clientHeight + 160;
+    const isVisible = (row) => row.element.offsetTop + row.height >= top && row.element.offsetTop <= bottom;
+    const rows = this.rows.filter((row) => (this.dirty === null || this.dirty.has(row)) && isVisible(row));
+    if (this.dirty === null) {
+      this.drawRuler();
+      this.placePlayhead();
+    }
+    for (const row of rows) this.drawRow(row);
+    this.dirty = new Set();
+  }
+
+  /** Reads sizes and colours, before anything is written. */
+  measure() {
+    this.width = Math.max(this.time.clientWidth, 1);
+    if (this.dirty !== null) return;
+    this.beatsIn.clear();
     const style = getComputedStyle(this.root);
     const names = ["accent", "text", "quiet", "line", "panel", "warning"];
     this.colors = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--tl-${name}`).trim()]));
-    this.time.classList.toggle("tl-sound", this.hasSound);
-    this.drawRuler();
-    const top = this.scroll.scrollTop - 80;
-    const bottom = top + this.scroll.clientHeight + 160;
-    for (const row of this.rows) {
-      const place = row.element.offsetTop;
-      if (place + row.height >= top && place <= bottom) this.drawRow(row);
-    }
-    this.placePlayhead();
-    this.drawMilliseconds = performance.now() - started;
   }
 
   context(canvas, width, height) {
@@ -461,6 +471,11 @@ class Timeline {
 
   /** The visible beats that are at least some pixels apart, or else the bars. */
   visibleBeats(gap) {
+    if (!this.beatsIn.has(gap)) this.beatsIn.set(gap, this.findBeats(gap));
+    return this.beatsIn.get(gap);
+  }
+
+  findBeats(gap) {
     if (!this.beats?.length) return [];
     const pixels = (this.width - 2 * PAD) / (this.end - this.start);
     const apart = this.beats.length > 1 ? ((this.beats.at(-1) - this.beats[0]) / (this.beats.length - 1)) * pixels : gap;
@@ -750,7 +765,7 @@ class Timeline {
     this.drag = { track: track.name, key: index, frame: key.frame, value: key.value };
     this.sort(track);
     this.inspect();
-    this.redraw();
+    this.redraw(this.rows.find((row) => row.track === track));
   }
 
   /** Drags the view; two fingers zoom. */
@@ -1055,7 +1070,7 @@ export default {
   methods: {
     readSound() {
       this.view.sound = this.sound ? JSON.parse(this.sound) : [];
-      this.view.redraw();
+      this.view.list();
     },
     restore() {
       this.view.wanted = null;
