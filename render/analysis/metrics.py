@@ -30,7 +30,8 @@ from render.pipeline.camera import camera_path
 from render.pipeline.catalogue import MODELS
 from render.pipeline.embedded import upgraded_metadata
 from render.pipeline.engine import Engine, open_engine
-from render.pipeline.inputs import clip_views
+from render.pipeline.identity import follows_film_sound
+from render.pipeline.inputs import camera_path, clip_views
 from render.pipeline.plan import Options, plan
 from render.pipeline.scene import Scene, complete
 from render.scene.model import SceneSpec
@@ -225,7 +226,8 @@ def _film_scene(film: Path, made: Clip, *, source: Path | None) -> tuple[Scene, 
     if source is not None:
         embedded = keys.get("source", {})
         keys["source"] = {**(embedded if "video" in embedded else {}), "video": str(source)}
-    keys["output"] = {**keys.get("output", {}), "audio": "none"}
+    if not follows_film_sound(keys):
+        keys["output"] = {**keys.get("output", {}), "audio": "none"}
     keys.setdefault("fps", str(made.fps))
     keys.setdefault("duration", first + max(1, round(made.duration * made.fps)))
     try:

@@ -32,7 +32,7 @@ def without_sound(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """
     result = {key: value for key, value in provenance.items() if key != "repeat"}
     scene, files = result.get("scene"), result.get("files")
-    if isinstance(scene, dict) and _follows_film_sound(scene):
+    if isinstance(scene, dict) and follows_film_sound(scene):
         return result
     if isinstance(scene, dict) and isinstance(scene.get("output"), dict):
         output = {key: value for key, value in scene["output"].items() if key not in SOUND_KEYS}
@@ -43,7 +43,7 @@ def without_sound(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _follows_film_sound(scene: Mapping[str, Any]) -> bool:
+def follows_film_sound(scene: Mapping[str, Any]) -> bool:
     """Whether frames of a scene, as JSON, depend on the film's sound: a signal, or beats that are found in it."""
     bpm, signals = scene.get("bpm"), scene.get("signals")
     has_beats = isinstance(bpm, dict) and bpm.get("value") == "auto" and bpm.get("audio", "output") == "output"

@@ -29,7 +29,7 @@ SURE_TEMPO_SECONDS = 8
 
 def find_warnings(scene: Scene, written: Document) -> Iterator[Problem]:
     """Yields a problem with its position for everything that is probably a mistake, MAX_PROBLEMS at most."""
-    checks = (_short_duration, _uneven_gif, _late_times, _short_sound, _unsure_tempo, _unreachable_grade)
+    checks = (_short_duration, _uneven_gif, _late_times, _short_sound, _unsure_tempo, _uneven_loop, _unreachable_grade)
     return islice(chain.from_iterable(check(scene, written) for check in checks), MAX_PROBLEMS)
 
 
@@ -103,6 +103,19 @@ def _unsure_tempo(scene: Scene, written: Document) -> Iterator[Problem]:
             f"in less than {SURE_TEMPO_SECONDS} s that may be twice or half of it, bpm: {found:.4g} or another decides"
         )
         yield written.problem(message, ("bpm",))
+
+
+def _uneven_loop(scene: Scene, written: Document) -> Iterator[Problem]:
+    """A loop whose last dreamed frames are closer to each other than its others."""
+    cadence = scene.spec.dream.cadence
+    last = scene.length % cadence
+    if scene.spec.loop is not None and last:
+        lengths = [length for length in (scene.length - last, scene.length - last + cadence) if length]
+        message = (
+            f"{scene.length} frames are no multiple of {cadence}: before the loop starts again, the picture changes in "
+            f"{last} frames as much as elsewhere in {cadence}; duration: {' or '.join(map(str, lengths))}"
+        )
+        yield written.problem(message, ("dream", "cadence"))
 
 
 def _unreachable_grade(scene: Scene, written: Document) -> Iterator[Problem]:

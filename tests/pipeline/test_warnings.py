@@ -32,6 +32,12 @@ def warnings_of(tmp_path: Path, text: str) -> list[tuple[str, int, int]]:
         ("camera: {pan: [{0s: 0, 101%: 0.1}, 0]}", "the film ends at 10 s", 24),
         ("dream: {step_size: {0s: 0.01, 1e3s: {value: 0.02, ease: hold}}}", "the film ends at 10 s", 31),
         ("camera: {look_at: {point: [0, 0], by: 241}}", "the film ends at 10 s, frame 240, before the point", 39),
+        (
+            "dream: {cadence: 5}\nduration: 72\nloop: {blend: 24}",
+            "72 frames are no multiple of 5: before the loop starts again, the picture changes in 2 frames as much as "
+            "elsewhere in 5; duration: 70 or 75",
+            18,
+        ),
         ("grade: {contrast: 0.6}", "no picture has the mean 0.46 and the contrast 0.6, as at frame 0", 19),
         ("grade: {mean: 0.01}", "with that mean the contrast is at most 0.099", 15),
         ("grade: {mean: {0s: 0.5, end: 1}}", "no picture has the mean 0.964 and the contrast 0.19, as at frame 2", 15),
@@ -55,6 +61,8 @@ def test_what_was_hardly_meant_has_a_warning_with_its_position(
         "camera: {zoom: {0s: 1, 10s: 1.1}}",
         "camera: {zoom: {0: 1, 240: 1.1, end: 1.2}}",
         "camera: {look_at: {point: [0, 0], by: 10s}}",
+        "dream: {cadence: 5}\nduration: 75\nloop: {blend: 25}",
+        "dream: {cadence: 5}\nduration: 72",
         "grade: {mean: 0.5, contrast: 0.5}",
         "grade: {mean: 0, contrast: 0.5, strength: 0}",
     ],

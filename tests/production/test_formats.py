@@ -9,6 +9,7 @@ import pytest
 
 from render import Options, load, render
 from render.analysis.join import join
+from render.analysis.metrics import measure
 from render.errors import Interrupted, SceneError, StorageError, UsageError
 from render.film.assembly import is_intact
 from render.media import ffmpeg
@@ -80,6 +81,13 @@ def test_a_gif_that_follows_a_song_is_made_again_from_itself(workspace: Path) ->
     write_sound(workspace / "song.wav", clicks([0.3], 2))
     with pytest.raises(StorageError, match="is another film; --overwrite replaces it"):
         make("output.path=film.gif", *song)
+
+
+def test_a_film_that_follows_its_song_is_scored(workspace: Path) -> None:
+    write_sound(workspace / "song.wav", clicks([0.2, 0.5], 2))
+    song = ("output.audio=song.wav", "signals.hit.audio=output", "camera.zoom=1.02+0.1*hit")
+    scored, _ = measure(make(*song).path)
+    assert len(scored.objective) == FRAMES
 
 
 @pytest.mark.parametrize("name", ["film.webm", "film.mkv", "film.webp"])
