@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
 
 import cv2
 import pytest
 import skimage.data
 import torch
+from _pytest.mark import ParameterSet
 from torch import Tensor
 
 from render.dream.tiled import TiledNetwork
 from render.models.network import Network, load_network
+from render.pipeline import autotune
 from render.pipeline.engine import Engine
 from render.pipeline.plan import Options, plan
 from render.pipeline.scene import Scene
@@ -34,6 +38,28 @@ def engine_of(scene: Scene, network: Network, options: Options = Options()) -> E
     return Engine(planned, planned.device, TiledNetwork(network, tile_size=None))
 
 
+def covering(first: Sequence[Any], *others: Sequence[Any]) -> list[ParameterSet]:
+    """All combinations of values for `parametrize`, of which one for each value of `first` always runs.
+
+    The others are slow. Those that run have each value of `others` if `first` has enough.
+    """
+    chosen = set()
+    for number in range(len(first)):
+        indices, stride = [number], 1
+        for values in others:
+            indices.append(number // stride % len(values))
+            stride *= len(values)
+        chosen.add(tuple(indices))
+    axes = (first, *others)
+    return [
+        pytest.param(
+            *(values[index] for values, index in zip(axes, indices, strict=True)),
+            marks=() if indices in chosen else pytest.mark.slow,
+        )
+        for indices in product(*(range(len(values)) for values in axes))
+    ]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache folder of the tests' own, for all their processes; the user's is not written to."""
@@ -42,6 +68,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         folder = folder.parent
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_precision_trial() -> Iterator[None]:
+    """Films are made in float32 without a trial, which takes a second for each network, layer and size."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(autotune, "_measure", lambda scene, load: "float32")
         yield
 
 

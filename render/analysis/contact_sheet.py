@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from render.errors import StorageError, UsageError
 from render.film.atomic import atomic_write, storage_errors
+from render.film.encoder import quantize
 from render.text import quote
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BACKGROUND, NAME_COLOR, NOTE_COLOR = (17, 17, 17), (235, 235, 235), (150, 150, 150)
 MARGIN = 12
@@ -73,6 +78,11 @@ def message_cell(message: str, name: str, *, size: tuple[int, int]) -> Cell:
     for number, text in enumerate([*lines, line]):
         draw.text((MARGIN // 2, MARGIN // 2 + number * LINE_HEIGHT), text, NAME_COLOR, font)
     return Cell(np.asarray(image), name, "failed")
+
+
+def cell(frame: Tensor, name: str, *, note: str = "") -> Cell:
+    """Returns the cell of a frame, 1x3xHxW in [0, 1]."""
+    return Cell(quantize(frame, 8).astype(np.uint8), name, note)
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:

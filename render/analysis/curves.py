@@ -57,7 +57,7 @@ def signal_values(scene: Scene) -> dict[str, Values]:
 def curves_of(plan: Plan) -> Curves:
     """Returns the curves of a plan's film. Raises StorageError when its clip or sound cannot be read."""
     scene = plan.scene
-    beats, bars = _beats(scene)
+    beats, bars = beats_of(scene)
     return Curves(
         float(scene.fps),
         scene.length,
@@ -66,24 +66,12 @@ def curves_of(plan: Plan) -> Curves:
         beats=beats,
         bars=bars,
         cuts=tuple(sorted(plan.shots - {0})),
-        sound=_sound(scene),
+        sound=waveform_of(scene),
     )
 
 
-def table_of(curves: Curves) -> str:
-    """Returns the curves as CSV: a line for each frame, with its number, its time in seconds, signals and tracks."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    columns = {**curves.signals, **curves.tracks}
-    writer.writerow(["frame", "time", *columns])
-    for frame in range(curves.length):
-        values = (f"{column[frame]:.9g}" for column in columns.values())
-        writer.writerow([frame, f"{frame / curves.fps:.6f}", *values])
-    return text.getvalue()
-
-
-def _beats(scene: Scene) -> tuple[Values, Values]:
-    """The times of beats and bars within a film, in seconds."""
+def beats_of(scene: Scene) -> tuple[Values, Values]:
+    """Returns the times of beats and bars within a film, in seconds; none without a tempo."""
     beats, end = scene.spec.clock.beats, scene.length / scene.fps
     if beats is None:
         return np.zeros(0), np.zeros(0)
@@ -96,8 +84,11 @@ def _beats(scene: Scene) -> tuple[Values, Values]:
     )
 
 
-def _sound(scene: Scene) -> tuple[Values, Values, Values] | None:
-    """The sound that goes with a film, or else the first one that a signal is measured in."""
+def waveform_of(scene: Scene) -> tuple[Values, Values, Values] | None:
+    """Returns the sound that goes with a film, or else the first one that a signal is measured in.
+
+    As `Curves.sound`. Raises StorageError when it cannot be read.
+    """
     sounds = Sounds(scene.spec, scene.paths, scene.clip, clip_start=scene.spec.start / scene.fps)
     sound = sounds.of_film()
     for name, signal in scene.spec.signals.items():
@@ -111,3 +102,15 @@ def _sound(scene: Scene) -> tuple[Values, Values, Values] | None:
     seconds = float(track.start - sound.start) + np.linspace(0, whole, len(lows), endpoint=False)
     inside = (seconds >= 0) & (seconds <= duration)
     return seconds[inside], lows[inside].astype(np.float64), highs[inside].astype(np.float64)
+
+
+def table_of(curves: Curves) -> str:
+    """Returns the curves as CSV: a line for each frame, with its number, its time in seconds, signals and tracks."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [*curves.signals.values(), *curves.tracks.values()]  # a signal may have the name of a track
+    writer.writerow(["frame", "time", *curves.signals, *curves.tracks])
+    for frame in range(curves.length):
+        values = (f"{column[frame]:.9g}" for column in columns)
+        writer.writerow([frame, f"{frame / curves.fps:.6f}", *values])
+    return text.getvalue()

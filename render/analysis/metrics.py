@@ -26,10 +26,11 @@ from render.motion.composite import warp_by_motion
 from render.motion.flow import Motion
 from render.motion.warp import Affine, pixel_grid, transform_points
 from render.pipeline.build import build_objectives, frame_objective
+from render.pipeline.camera import camera_path
 from render.pipeline.catalogue import MODELS
 from render.pipeline.embedded import upgraded_metadata
 from render.pipeline.engine import Engine, open_engine
-from render.pipeline.inputs import camera_path, clip_views
+from render.pipeline.inputs import clip_views
 from render.pipeline.plan import Options, plan
 from render.pipeline.scene import Scene, complete
 from render.scene.model import SceneSpec

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from render.cli.output import film_summary, print_json_line, print_line
+from render.pipeline.pace import MEASURED_FRAMES
 from render.text import escape, escape_lines
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 LOG_INTERVAL = 10.0
 """Seconds between the lines of a log."""
-MEASURED_FRAMES = 3
-"""Frames after the first from which on the rate says how long the others take."""
 
 
 class SpeedColumn(ProgressColumn):

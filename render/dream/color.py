@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-LUMA = (0.2126, 0.7152, 0.0722)
-"""Of red, green and blue (ITU-R BT.709)."""
+from render.dream.chroma import chroma_matrix
 
 
 def adjust(image: Tensor, *, exposure: float, saturation: float, hue: float) -> Tensor:
@@ -20,7 +17,7 @@ def adjust(image: Tensor, *, exposure: float, saturation: float, hue: float) -> 
     if exposure != 0:
         image = from_linear(to_linear(image) * 2.0**exposure).clamp(0, 1)
     if saturation != 1 or hue % 360 != 0:
-        matrix = torch.tensor(_chroma_matrix(saturation, hue), dtype=image.dtype, device=image.device)
+        matrix = torch.tensor(chroma_matrix(saturation, hue), dtype=image.dtype, device=image.device)
         image = torch.einsum("ij,njhw->nihw", matrix, image).clamp(0, 1)
     return image
 
@@ -33,18 +30,3 @@ def to_linear(image: Tensor) -> Tensor:
 def from_linear(light: Tensor) -> Tensor:
     """Returns linear light as sRGB values (IEC 61966-2-1)."""
     return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
-
-
-def _chroma_matrix(saturation: float, hue: float) -> list[list[float]]:
-    """3x3: keeps the luma of a colour, turns its difference from grey about the grey axis, and multiplies it."""
-    cosine, sine = math.cos(math.radians(hue)), math.sin(math.radians(hue))
-    third = (1 - cosine) / 3
-    skew = sine / math.sqrt(3)
-    turn = [
-        [cosine + third, third - skew, third + skew],
-        [third + skew, cosine + third, third - skew],
-        [third - skew, third + skew, cosine + third],
-    ]
-    # T = G + s (R - L R): the turned colour minus its own luma, times s, on the luma of the colour before.
-    lumas = [sum(LUMA[k] * turn[k][j] for k in range(3)) for j in range(3)]
-    return [[LUMA[j] + saturation * (turn[i][j] - lumas[j]) for j in range(3)] for i in range(3)]

@@ -68,6 +68,27 @@ def atomic_write(target: Path, data: bytes, folder: Path | None = None, *, repla
         temporary.write_bytes(data)
 
 
+@contextlib.contextmanager
+def unflushed_path(target: Path) -> Iterator[Path]:
+    """Yields a temporary path as `atomic_path`, for a file that need not survive a crash of the machine.
+
+    Raises OSError.
+    """
+    temporary = target.parent / f"{uuid.uuid4().hex}{TEMPORARY_SUFFIX}{target.suffix}"
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_unflushed(target: Path, data: bytes) -> None:
+    """Writes a file that readers find complete at any time; see `unflushed_path`. Raises OSError."""
+    with unflushed_path(target) as temporary:
+        temporary.write_bytes(data)
+
+
 def _move(source: Path, target: Path) -> None:
     """Gives a file another name, at which nothing exists. Raises OSError, ExistsError."""
     try:

@@ -38,7 +38,7 @@ MAX_REPORTED_NAMES = 3
 _RECORD = re.compile(r"[0-9]{5,9}\.json")
 _OWN_NAME = re.compile(
     rf"{MARKER}|{LOCK}|film\.json|segments\.txt|metadata\.txt|sound\.(mp4|mov|mkv|webm)|once\.w64|repeats\.txt"
-    rf"|first\.mkv|palette\.png|plain\.gif|[0-9]{{5,9}}\.(json|npy|mp4|mov|pngs|jpgs|webps)|{TEMPORARY_NAME}"
+    rf"|first\.mkv|palette\.png|plain\.gif|preview\.json|preview-[0-7]\.jpg|[0-9]{{5,9}}\.(json|npy|mp4|mov|pngs|jpgs|webps)|{TEMPORARY_NAME}"
 )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -31,12 +33,33 @@ def lock_folder(folder: Path) -> BaseFileLock:
     try:
         lock.acquire(timeout=LOCK_TIMEOUT, poll_interval=LOCK_INTERVAL)
     except Timeout:
-        raise InUseError(f"{folder} is in use by another render, process {_process_id(folder)}") from None
+        raise InUseError(f"{folder} is in use by another render, process {locked_by(folder)}") from None
     except (FileNotFoundError, FileExistsError):
         raise
     except OSError as error:
         raise StorageError(f"cannot write in {folder}: {error.strerror}") from None
     return lock
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process has a folder locked; nothing is written or created."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # who takes the lock meanwhile waits for it
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def locked_by(folder: Path) -> str:
+    """Returns the id of the process that has a folder locked, or was the last to; `unknown` where it was not noted."""
+    try:
+        return (folder / LOCK).read_text(encoding="ascii", errors="replace") or "unknown"
+    except OSError:
+        return "unknown"
 
 
 def _write_process_id(descriptor: int) -> None:
@@ -47,10 +70,3 @@ def _write_process_id(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-
-
-def _process_id(folder: Path) -> str:
-    try:
-        return (folder / LOCK).read_text(encoding="ascii", errors="replace") or "unknown"
-    except OSError:
-        return "unknown"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from render.errors import Interrupted, RenderError
 from render.jobs import cells, shots
@@ -17,7 +17,6 @@ from render.jobs.executor import Executor, StepEvent, end_process, start_time
 from render.jobs.folder import JobFolder, Request
 from render.jobs.messages import DoneEvent, EndEvent, FailedEvent, FrameEvent, Step, StoppedEvent, WarningEvent
 from render.jobs.model import MAX_WITH_SHOTS, UNFINISHED, Job, Progress, State, Task, TaskState
-from render.jobs.pace import Pace
 from render.jobs.results import film_files, is_there
 from render.jobs.schedule import Schedule
 
@@ -56,7 +55,6 @@ class _Running:
 
     step: Step
     began: float
-    pace: Pace = field(default_factory=Pace)
     stopped_as: State | None = None
 
 
@@ -195,7 +193,7 @@ class Driver:
         task = running.step.task
         if task.id not in self._progress:
             self.folder.log(task.id, f"begins at frame {event.frame} of {event.first} to {event.last - 1}")
-        self._progress[task.id] = running.pace.progress(event)
+        self._progress[task.id] = Progress(**event.model_dump(exclude={"event"}))
         self.observer.progress(task, self._progress[task.id])
 
     def _end(self, running: _Running, event: EndEvent, *, last_frame: int) -> None:
@@ -294,6 +292,9 @@ class Driver:
             for task_id in self._running:
                 self.executor.stop(task_id)
             return
+        if request.action == "edit":
+            self._edit(request)
+            return
         named = set(request.tasks)
         for task in self.job.tasks:
             has_named_shot = request.action == "retry" and any(
@@ -314,6 +315,21 @@ class Driver:
                     self._give_up(task, "CANCELLED")
                 case "eat", "WAITING" | "RUNNING" | "DEAD":
                     self._give_up(task, "EATEN")
+
+    def _edit(self, request: Request) -> None:
+        """Removes tasks that do not run, with their shots, and adds others."""
+        busy = {running.step.task.film or task_id for task_id, running in self._running.items()}
+        named = set(request.tasks) - busy
+        removed = {task.id for task in self.job.tasks if task.id in named or task.film in named}
+        added = [task for task in request.added if task.id not in self.states]
+        for task in added:
+            self.folder.forget(task.id)  # a driver may have died before it removed the state of another one
+        kept = [task for task in self.job.tasks if task.id not in removed]
+        self._change(self.job.model_copy(update={"tasks": (*kept, *added)}))
+        for task_id in removed:
+            self.folder.forget(task_id)
+        if self._only is not None:
+            self._only |= {task.id for task in added}
 
     def _give_up(self, task: Task, state: State) -> None:
         running = self._running.get(task.id)

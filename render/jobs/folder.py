@@ -27,14 +27,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import BaseFileLock
 from platformdirs import user_data_path
 from pydantic import TypeAdapter, ValidationError
 
 from render.errors import StorageError, UsageError
-from render.film.atomic import TEMPORARY_NAME, atomic_write, storage_errors
+from render.film.atomic import TEMPORARY_NAME, atomic_write, storage_errors, write_unflushed
 from render.film.folder import MARKER
-from render.film.lock import LOCK, InUseError, lock_folder
+from render.film.lock import InUseError, is_locked, lock_folder, locked_by
 from render.jobs.model import NAME, Job, Progress, Record, Task, TaskState
 from render.system.files import open_regular
 from render.text import did_you_mean, escape, quote
@@ -61,11 +61,13 @@ class DamagedError(StorageError):
 class Request(Record):
     """What a user requests of a driver.
 
-    `tasks` are ids; none stand for all that are unfinished, for `retry` for all that failed or were cancelled.
+    `tasks` are ids; none stand for all that are unfinished, for `retry` for all that failed or were cancelled. `edit`
+    removes those of the tasks that do not run, and adds the `added` ones whose ids no task has.
     """
 
-    action: Literal["pause", "cancel", "eat", "retry"]
+    action: Literal["pause", "cancel", "eat", "retry", "edit"]
     tasks: tuple[str, ...] = ()
+    added: tuple[Task, ...] = ()
 
 
 class JobFolder:
@@ -158,13 +160,8 @@ class JobFolder:
 
     def write_progress(self, progress: Mapping[str, Progress]) -> None:
         """Writes the progress of the running tasks; a disk that is full keeps the old one."""
-        temporary = self.path / f"{uuid.uuid4().hex}.tmp"
-        try:
-            temporary.write_bytes(_progress.dump_json(dict(progress)))
-            temporary.replace(self.path / PROGRESS)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            write_unflushed(self.path / PROGRESS, _progress.dump_json(dict(progress)))
 
     def remove_temporary_files(self) -> None:
         """Removes what a killed driver did not finish writing."""
@@ -213,24 +210,11 @@ class JobFolder:
 
     def is_running(self) -> bool:
         """Whether a driver runs the job."""
-        lock = FileLock(self.path / LOCK, thread_local=False)
-        if not (self.path / LOCK).exists():
-            return False
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        except OSError:
-            return False
-        lock.release()
-        return False
+        return is_locked(self.path)
 
     def driver(self) -> str:
         """The id of the process that runs the job, or was the last to do so."""
-        try:
-            return (self.path / LOCK).read_text(encoding="ascii", errors="replace") or "unknown"
-        except OSError:
-            return "unknown"
+        return locked_by(self.path)
 
     def remove(self) -> None:
         """Removes the folder with all that is in it. Raises StorageError when the job is running."""

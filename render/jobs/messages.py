@@ -36,6 +36,8 @@ class FrameEvent(Record):
     frame: int
     first: int
     last: int
+    rate: float | None = None
+    eta_s: float | None = None
 
 
 class WarningEvent(Record):

@@ -212,4 +212,12 @@ class _Throttle:
         now = time.monotonic()
         if now >= self._next or progress.index == progress.last - 1:
             self._next = now + REPORT_INTERVAL
-            self._report(FrameEvent(frame=progress.index, first=progress.first, last=progress.last))
+            self._report(
+                FrameEvent(
+                    frame=progress.index,
+                    first=progress.first,
+                    last=progress.last,
+                    rate=progress.rate,
+                    eta_s=progress.eta_s,
+                )
+            )

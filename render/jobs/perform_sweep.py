@@ -9,6 +9,7 @@ from pathlib import Path
 from render.errors import UsageError
 from render.jobs.messages import CellPart, DoneEvent, Event, FrameEvent, Step, WarningEvent
 from render.jobs.model import Task
+from render.pipeline.pace import Pace
 from render.pipeline.plan import Options
 from render.sweep.cells import Grid, SweepScene, find_cells
 from render.sweep.files import SweepFiles, shortened
@@ -56,10 +57,13 @@ def _make(step: Step, work: CellWork, report: Report) -> DoneEvent:
     source = SweepScene(Path(task.scene), task.overrides, scale=task.scale, text=task.text, files=step.files)
     scene = source.load(task.overrides)
     dreamed: list[int] = []
+    pace = Pace()
 
     def on_frame(index: int) -> None:
         dreamed.append(index)
-        report(FrameEvent(frame=min(index, work.frame), first=0, last=work.frame + 1))
+        frame, last = min(index, work.frame), work.frame + 1
+        rate, eta_s = pace.measure(frame, last)
+        report(FrameEvent(frame=frame, first=0, last=last, rate=rate, eta_s=eta_s))
 
     reports = Reports(on_frame=on_frame, on_warning=lambda message: report(WarningEvent(message=message)))
     is_new = _maker(work.store).make(scene, shortened(task.output), work, options=_options(task), reports=reports)

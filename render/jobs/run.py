@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Collection, Sequence
 from contextlib import closing
@@ -91,6 +92,7 @@ def start_detached(folder: JobFolder, *, placement: Placement, only: Sequence[st
             stderr=output,
             start_new_session=True,
         )
+    threading.Thread(target=process.wait, daemon=True).start()  # of a caller that lives on, the end is noticed
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         has_ended = process.poll() is not None

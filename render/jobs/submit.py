@@ -32,7 +32,9 @@ from render.text import escape, escape_lines, quote
 class Entry:
     """A scene of a batch, as it was listed; relative paths are relative to the current folder.
 
-    `output` replaces the scene's path. `position` says where the entry was written, empty for one of the command line.
+    `output` replaces the scene's path. `folder` is where the film is made instead of the current folder; the paths of
+    `scene` and `output` are absolute then. `position` says where the entry was written, empty for one of the command
+    line.
     """
 
     scene: Path
@@ -44,6 +46,7 @@ class Entry:
     precision: str = "auto"
     overwrite: bool = False
     is_split: bool = False
+    folder: Path | None = None
     position: str = ""
 
 
@@ -146,16 +149,16 @@ def _is_gone(task: Task, state: TaskState) -> bool:
 
 def _task(entry: Entry, task_id: str) -> tuple[Task, RenderError | None]:
     """Returns the task of an entry, and what is wrong with its scene."""
-    path = Path.cwd() / entry.scene
+    folder = entry.folder or Path.cwd()
     task = Task(
         id=task_id,
         label=escape(entry.scene),
-        scene=str(path),
-        folder=str(Path.cwd()),
+        scene=str(folder / entry.scene),
+        folder=str(folder),
         overrides=entry.overrides,
         scale=entry.scale,
         frames=entry.frames,
-        output=str(Path.cwd() / (entry.output or f"{entry.scene.stem}.mp4")),
+        output=str(folder / (entry.output or f"{entry.scene.stem}.mp4")),
         device=entry.device,
         precision=entry.precision,
         overwrite=entry.overwrite,
@@ -172,7 +175,7 @@ def _task(entry: Entry, task_id: str) -> tuple[Task, RenderError | None]:
     update = {
         "text": text,
         "kind": "still" if scene.output.is_one_picture else "film",
-        "output": str(Path.cwd() / scene.output.path),
+        "output": str(folder / scene.output.path),
         "is_split": entry.is_split and scene.clip is not None and entry.frames is None and not is_picture,
         "files": {".".join(map(str, key)): str(Path.cwd() / file) for key, file in scene.paths.items()},
         "resources": Resources(memory=FRAME_BYTES_PER_PIXEL * width * height),

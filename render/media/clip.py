@@ -16,7 +16,8 @@ import numpy as np
 from render.choices import Fit
 from render.errors import StorageError
 from render.media import ffmpeg
-from render.media.image import covering_size, image_size, load_image
+from render.media.image import covering_size, image_size, load_array, to_tensor
+from render.media.image_decode import ImageArray
 from render.media.probe import SQUARE_PIXELS, VideoStream, decode_errors, probe_media
 from render.media.tracks import TrackError
 from render.system.checksum import sha256
@@ -106,9 +107,16 @@ def sequence_files(path: Path) -> dict[int, Path] | None:
 def clip_frames(
     clip: Clip, size: tuple[int, int], *, fps: Fraction, frames: range, fit: Fit = "cover", start: int = 0
 ) -> Iterator[Tensor]:
+    """Yields frames of a film, each 1x3xHxW float32 RGB in [0, 1]; see `clip_arrays`."""
+    return map(to_tensor, clip_arrays(clip, size, fps=fps, frames=frames, fit=fit, start=start))
+
+
+def clip_arrays(
+    clip: Clip, size: tuple[int, int], *, fps: Fraction, frames: range, fit: Fit = "cover", start: int = 0
+) -> Iterator[ImageArray]:
     """Yields frames of a film at `fps` that starts `start` of its frames into the clip.
 
-    Each is 1x3xHxW float32 RGB in [0, 1], the clip's last picture that begins before the middle of the film's frame;
+    Each is HxWx3 float32 RGB in [0, 1], the clip's last picture that begins before the middle of the film's frame;
     after the clip's end, its last one. Memory does not grow with the clip. A frame is the same whichever frames are
     requested: those since the keyframe before `start` are decoded, not skipped, because only then do all kinds of files
     give the same pictures. Raises StorageError.
@@ -120,19 +128,17 @@ def clip_frames(
     pictures = list(numbered.values())
     for index in frames:
         position = math.ceil(_decisive_time(start + index, fps) * clip.fps) - 1
-        yield load_image(pictures[min(position, len(pictures) - 1)], size, fit=fit)
+        yield load_array(pictures[min(position, len(pictures) - 1)], size, fit=fit)
 
 
 def _decode(
     clip: Clip, size: tuple[int, int], *, fps: Fraction, frames: range, fit: Fit, start: int
-) -> Iterator[Tensor]:
+) -> Iterator[ImageArray]:
     """Yields the frames of a video, each the last one that the file displays before the middle of the film's frame.
 
     The frames are chosen here, by the times that ffmpeg gives them: its filters that choose frames forget what they
     have chosen whenever the size, pixel format, colours or rotation of the pictures change.
     """
-    import torch
-
     width, height = size
     if fit == "cover":
         covering_size(clip.path, clip.size, target=size)  # raises for extreme shapes
@@ -149,7 +155,9 @@ def _decode(
             if current is None:
                 raise StorageError("no frame can be decoded")
             pixels = np.frombuffer(current.data, np.dtype("<u2")).reshape(height, width, 3)
-            yield torch.from_numpy(pixels.astype(np.float32) / 65535).permute(2, 0, 1).unsqueeze(0).contiguous()
+            values: ImageArray = pixels.astype(np.float32)
+            values /= 65535
+            yield values
 
 
 def _decisive_time(index: int, fps: Fraction) -> Fraction:

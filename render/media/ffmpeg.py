@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import subprocess
@@ -37,6 +38,8 @@ TIMED_FRAMES = (
     "-flush_packets", "1", "-c:v", "rawvideo", "-f", "rawvideo", "-",
 )  # fmt: skip
 """Output arguments for `Reader.read_timed`: a line with the time and tick of each decoded frame, and its bytes."""
+EXHAUSTED = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
+"""Why a program that exists cannot be started: no memory, process or open file remains."""
 BASE_ALLOCATION, PIXEL_BYTES = 2**28, 8
 """Bytes, fixed and for each pixel, of the largest single allocation, for a picture or for a list of frames."""
 
@@ -93,38 +96,36 @@ def require_encoder(name: str) -> None:
 
 def run(*arguments: str, folder: Path | None = None) -> bytes:
     """Runs ffmpeg in `folder`; returns its standard output. Raises MissingError or StorageError."""
-    try:
-        process = subprocess.run(
-            [binary(), *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            cwd=folder,
-            start_new_session=True,
-            check=False,
-        )
-    except OSError as error:
-        raise _missing(error) from None
-    if process.returncode != 0:
-        raise _failure(process.stderr, status=process.returncode)
-    return process.stdout
+    with Reader(arguments, folder=folder) as reader:
+        return b"".join(reader.chunks(LOG_BYTES))
 
 
 class KilledError(StorageError):
-    """ffmpeg was killed; the file that it read or wrote need not be the reason."""
+    """ffmpeg was killed, or had no memory to start; the file that it read or wrote need not be the reason."""
 
 
 class _Process:
     """A running ffmpeg, in a session of its own, so that Ctrl-C does not reach it; the end of the context kills it."""
 
-    def __init__(self, arguments: Sequence[str], stdin: int, stdout: int) -> None:
+    def __init__(self, arguments: Sequence[str], stdin: int, stdout: int, *, folder: Path | None = None) -> None:
         try:
             self._process = subprocess.Popen(
-                [binary(), *arguments], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
+                [binary(), *arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                cwd=folder,
+                start_new_session=True,
             )
         except OSError as error:
-            raise _missing(error) from None
+            raise _not_started(error) from None
         assert self._process.stderr is not None
-        self._log = _Log(self._process.stderr)
+        try:
+            self._log = _Log(self._process.stderr)
+        except (RuntimeError, MemoryError):  # a thread that cannot be started is a RuntimeError
+            self._process.kill()
+            self._process.communicate()
+            raise _not_started(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))) from None
 
     def __enter__(self) -> Self:
         return self
@@ -199,8 +200,8 @@ class TimedFrame(NamedTuple):
 class Reader(_Process):
     """An ffmpeg that writes raw frames, or lines, to its standard output."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        super().__init__(arguments, subprocess.DEVNULL, subprocess.PIPE)
+    def __init__(self, arguments: Sequence[str], *, folder: Path | None = None) -> None:
+        super().__init__(arguments, subprocess.DEVNULL, subprocess.PIPE, folder=folder)
         assert self._process.stdout is not None
         self._output = self._process.stdout
 
@@ -241,7 +242,10 @@ class Reader(_Process):
         return self._log.text().decode("utf-8", "replace")
 
 
-def _missing(error: OSError) -> MissingError:
+def _not_started(error: OSError) -> RenderError:
+    """Returns the error of an ffmpeg that cannot be started: there is none, or no memory for it."""
+    if error.errno in EXHAUSTED:
+        return KilledError(f"ffmpeg cannot be started: {error.strerror}; run the same command to resume")
     return MissingError(f"cannot run {binary()}: {error.strerror}; set IMAGEIO_FFMPEG_EXE to an ffmpeg")
 
 

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 
 def load_image(path: Path, size: tuple[int, int], *, fit: Fit = "cover") -> Tensor:
-    """Loads a picture at a size, 1x3xHxW in [0, 1]: cropped (`cover`), with black bars (`contain`), or distorted.
+    """Loads a picture at a size, 1x3xHxW in [0, 1]; see `load_array`."""
+    return to_tensor(load_array(path, size, fit=fit))
+
+
+def load_array(path: Path, size: tuple[int, int], *, fit: Fit = "cover") -> ImageArray:
+    """Loads a picture at a size, HxWx3 in [0, 1]: cropped (`cover`), with black bars (`contain`), or distorted.
 
     Raises StorageError.
     """
     image = read_image(path)
     if fit == "stretch":
-        return _to_tensor(_resize(image, size))
-    return _to_tensor(_cover(path, image, size=size) if fit == "cover" else _contain(image, size))
+        return _resize(image, size)
+    return _cover(path, image, size=size) if fit == "cover" else _contain(image, size)
 
 
 def color_statistics(path: Path, size: tuple[int, int]) -> tuple[float, float, float]:
@@ -42,12 +47,12 @@ def color_statistics(path: Path, size: tuple[int, int]) -> tuple[float, float, f
 def load_mask(path: Path, size: tuple[int, int]) -> Tensor:
     """Loads a picture's brightness (ITU-R BT.601), 1x1xHxW in [0, 1], cropped to the size. Raises StorageError."""
     grey = cv2.cvtColor(_cover(path, read_image(path), size=size), cv2.COLOR_RGB2GRAY)
-    return _to_tensor(grey[..., None].astype(np.float32))
+    return to_tensor(grey[..., None].astype(np.float32))
 
 
 def load_fitted(path: Path, max_side: int) -> Tensor:
     """Loads a whole picture, 1x3xHxW in [0, 1], with at most `max_side` pixels a side. Raises StorageError."""
-    return _to_tensor(_resize(read_image(path), fitted_size(path, max_side)))
+    return to_tensor(_resize(read_image(path), fitted_size(path, max_side)))
 
 
 def fitted_size(path: Path, max_side: int) -> tuple[int, int]:
@@ -109,7 +114,8 @@ def _resize(image: ImageArray, size: tuple[int, int]) -> ImageArray:
     return resized
 
 
-def _to_tensor(image: ImageArray) -> Tensor:
+def to_tensor(image: ImageArray) -> Tensor:
+    """Returns HxWxC values as 1xCxHxW."""
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).unsqueeze(0).contiguous()

@@ -6,12 +6,16 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from render.choices import Border
-from render.motion.warp import Affine, Matrix, warp_affine
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from render.motion.warp import Affine, Matrix
 
 MAX_MAGNIFICATION = 1e6
 """Factor by which moves together may enlarge or shrink a picture; beyond it there is nothing to see."""
@@ -57,6 +61,8 @@ class CameraPath:
 
     def warp(self, image: Tensor, first: int, last: int) -> Tensor:
         """Moves frame `first` (1x3xHxW in [0, 1]) to where frame `last` has it; the same tensor when nothing moves."""
+        from render.motion.warp import warp_affine  # imports torch
+
         warped = warp_affine(image, inverse_affine(self.between(first, last)), border=self.border)
         return warped if warped is image else warped.clamp(0, 1)
 
@@ -77,7 +83,7 @@ def compose_moves(moves: Sequence[Move], size: tuple[int, int]) -> Matrix:
 def append_move(matrix: Matrix, move: Move, size: tuple[int, int]) -> Matrix:
     """Appends a move; of one that leads beyond MAX_MAGNIFICATION, only the pan."""
     moved: Matrix = move_matrix(move, size) @ matrix
-    largest, smallest = np.linalg.svd(moved[:2, :2], compute_uv=False)
+    largest, smallest = _singular_values(*moved[:2, :2].flat)
     if 1 / MAX_MAGNIFICATION <= smallest <= largest <= MAX_MAGNIFICATION:
         return moved
     panned: Matrix = move_matrix(Move(pan=move.pan), size) @ matrix
@@ -97,3 +103,9 @@ def move_matrix(move: Move, size: tuple[int, int]) -> Matrix:
     matrix[:2, :2] = linear
     matrix[:2, 2] = pivot - linear @ pivot + shift
     return matrix
+
+
+def _singular_values(xx: float, xy: float, yx: float, yy: float) -> tuple[float, float]:
+    """The singular values of a 2x2 matrix, the largest first."""
+    similar, mirrored = math.hypot(xx + yy, yx - xy) / 2, math.hypot(xx - yy, yx + xy) / 2
+    return similar + mirrored, abs(similar - mirrored)

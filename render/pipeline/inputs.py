@@ -16,10 +16,11 @@ from render.media.image import load_image
 from render.media.noise import noise
 from render.models.weights_file import read_weights
 from render.motion import flow
-from render.motion.camera import CameraPath, Move, inverse_affine
+from render.motion.camera import inverse_affine
 from render.motion.flow import Estimator, Motion, motion_through_camera
 from render.motion.propagate import ClipFrame, FootagePropagator, Propagator, ShotStart, StillPropagator
 from render.motion.warp import Matrix, warp_affine
+from render.pipeline.camera import camera_path
 from render.pipeline.memo import Memo
 from render.pipeline.plan import Plan
 from render.pipeline.scene import Scene
@@ -53,15 +54,6 @@ def dreamed_frames(shots: Iterable[int], length: int, *, cadence: int, repeats: 
     return frozenset(
         index for start, end in zip(starts, ends, strict=True) for index in (*range(start, end, cadence), end - 1)
     )
-
-
-def camera_path(scene: Scene) -> CameraPath:
-    """The way of the scene's camera."""
-
-    def move(index: int) -> Move:
-        return Move(**scene.params(index).camera._asdict())
-
-    return CameraPath(move, scene.size, scene.spec.camera.border)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,11 @@ from render.errors import StorageError
 from render.film.atomic import atomic_path
 from render.film.checkpoint import Checkpoint
 from render.film.encoder import OutputFormat, SegmentEncoder
+from render.film.preview import Preview, PreviewWriter
 from render.pipeline import loop
 from render.pipeline.engine import Engine, gradient_bytes, recorded_tile_size
 from render.pipeline.loop import Frame, FrameSource, State
+from render.pipeline.pace import Pace
 from render.pipeline.sources import READ_LATE
 from render.system.memory import free_memory
 from render.system.workers import BackgroundWriter
@@ -39,7 +41,8 @@ class FrameProgress:
 
     The objective is the one before the last step of the last dreamed frame; None when nothing is requested, or that
     step could change nothing. `begin` is the frame from which an undisturbed run dreams, where the first frame's shot
-    starts.
+    starts. `rate` is in frames a second, and `eta_s` the seconds until the last frame is finished; None until they are
+    measured.
     """
 
     index: int
@@ -47,6 +50,8 @@ class FrameProgress:
     last: int
     objective: float | None
     begin: int = 0
+    rate: float | None = None
+    eta_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,7 @@ class SegmentWriter:
         self._callbacks, self._source = callbacks, source
         self._initial_tile_size = engine.network.tile_size
         self._has_warned_of_idle_steps = False
+        self._preview = PreviewWriter(checkpoint.folder)
 
     def run(self) -> Generator[FrameProgress]:
         """Yields the progress of each frame. Raises StorageError when the disk damages what is written."""
@@ -198,7 +204,8 @@ class SegmentWriter:
         sources.verify()
         verify = partial(sources.verify, READ_LATE)
         sink = SegmentSink(segments, self._checkpoint, self._engine.plan.format, verify=verify)
-        tile_size = self._engine.network.tile_size
+        tile_size, pace = self._engine.network.tile_size, Pace()
+        last, begin = self._segments[-1].frames.stop, self._segments[0].frames.start
         with contextlib.closing(frames), sink, BackgroundWriter(sink.write) as writer:
             for frame in islice(frames, stop - start):
                 writer.put((frame, self._engine.network.tile_size))
@@ -208,9 +215,12 @@ class SegmentWriter:
                 if objectives:
                     last_objective = self._last_objective(torch.stack(objectives).tolist(), frame.index)
                     objectives.clear()
-                last = self._segments[-1].frames.stop
-                begin = self._segments[0].frames.start
-                yield FrameProgress(frame.index, first=first, last=last, objective=last_objective, begin=begin)
+                rate, eta_s = pace.measure(frame.index, last)
+                progress = FrameProgress(
+                    frame.index, first, last, objective=last_objective, begin=begin, rate=rate, eta_s=eta_s
+                )
+                self._preview.put(frame.picture, _preview(progress))
+                yield progress
 
     def _nearest_state(self, number: int) -> tuple[int, NDArray[np.float32] | None]:
         """The last segment up to `number` that can start, with the state before it; None where a shot starts."""
@@ -249,3 +259,14 @@ class SegmentWriter:
 
     def _warn(self, message: str) -> None:
         self._callbacks.on_warning(message)
+
+
+def _preview(progress: FrameProgress) -> Preview:
+    return Preview(
+        frame=progress.index,
+        first=progress.first,
+        last=progress.last,
+        objective=progress.objective,
+        rate=progress.rate,
+        eta_s=progress.eta_s,
+    )

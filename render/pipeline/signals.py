@@ -29,6 +29,8 @@ GRID_RATE = 200.0
 """Values per second of a table, of noise or of an expression that is shaped over time."""
 SLACK = Fraction(1, 1000)
 """Seconds by which beat 0 may come before the time that the scene names."""
+MIN_TEMPO_SECONDS = 4
+"""Of sound; in less, tempi are found that are no simple ratio of the right one."""
 MAX_SHAPE_SECONDS = 60
 """The longest `smooth`, `attack` and `decay`: values are computed that long before and after a sound, and longer."""
 TIME_UNIT = 10**6
@@ -41,6 +43,12 @@ def find_beats(sounds: Sounds) -> Beats:
     assert spec is not None
     name = spec.audio or "output"
     sound = _sound(sounds, name, ("bpm",) if spec.audio is None else ("bpm", "audio"))
+    seconds = float(sound.track.end - sound.track.start)
+    if seconds < MIN_TEMPO_SECONDS:
+        raise FieldError(
+            f"{sound.track.path} lasts {seconds:.3g} s; a tempo is found in {MIN_TEMPO_SECONDS} s or more: bpm: 120",
+            ("bpm",),
+        )
     try:
         prepare(sound.track, [Measure("beats"), *_measures(sounds).get(sound.track, ())])
         found = tempo(sound.track)

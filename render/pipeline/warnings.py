@@ -12,6 +12,7 @@ import numpy as np
 from render.choices import GIF_TICKS, IMAGE_CODECS
 from render.media.audio import require_audio
 from render.pipeline.scene import Scene
+from render.pipeline.sound import Sounds
 from render.scene.document import Document
 from render.scene.field_errors import MAX_PROBLEMS
 from render.text import Problem
@@ -22,10 +23,13 @@ GRADE_TOLERANCE = 1e-6
 MAX_SILENT_END = Fraction(1, 2)
 """Seconds of silence at the end of a film with a sound that need no warning."""
 
+SURE_TEMPO_SECONDS = 8
+"""Of sound; in less, a tempo that is twice or half the right one is found as well."""
+
 
 def find_warnings(scene: Scene, written: Document) -> Iterator[Problem]:
     """Yields a problem with its position for everything that is probably a mistake, MAX_PROBLEMS at most."""
-    checks = (_short_duration, _uneven_gif, _late_times, _short_sound, _unreachable_grade)
+    checks = (_short_duration, _uneven_gif, _late_times, _short_sound, _unsure_tempo, _unreachable_grade)
     return islice(chain.from_iterable(check(scene, written) for check in checks), MAX_PROBLEMS)
 
 
@@ -83,6 +87,22 @@ def _short_sound(scene: Scene, written: Document) -> Iterator[Problem]:
             f"on; duration: {float(seconds):.6g}s"
         )
         yield written.problem(message, keys)
+
+
+def _unsure_tempo(scene: Scene, written: Document) -> Iterator[Problem]:
+    """A tempo that was found in little sound."""
+    spec = scene.spec
+    if spec.bpm is None or spec.beats is None or not spec.bpm.is_found:
+        return
+    sounds = Sounds(spec, scene.paths, scene.clip, clip_start=spec.start / scene.fps)
+    sound = sounds.named(spec.bpm.audio or "output", ("bpm", "audio"))
+    if sound is not None and sound.track.end - sound.track.start < SURE_TEMPO_SECONDS:
+        found = spec.beats.median_bpm
+        message = (
+            f"{found:.4g} beats per minute are found in {float(sound.track.end - sound.track.start):.3g} s of sound; "
+            f"in less than {SURE_TEMPO_SECONDS} s that may be twice or half of it, bpm: {found:.4g} or another decides"
+        )
+        yield written.problem(message, ("bpm",))
 
 
 def _unreachable_grade(scene: Scene, written: Document) -> Iterator[Problem]:

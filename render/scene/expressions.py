@@ -36,6 +36,7 @@ CONSTANTS = {"pi": math.pi, "tau": math.tau}
 LOOP_SECONDS, LOOP_BEATS = "loop seconds", "loop beats"
 """Names, which no expression can write, of the time after which what is random repeats; infinite without a loop."""
 _ALLOWED = "an expression consists of numbers, names, functions, + - * / // % **, comparisons and a if c else b"
+MIXED_PERIOD = "a period is either in seconds or in beats, 2s + 1s or 2b + 1b"
 _WORD = re.compile(r"[\w.]+|\S")
 _BEATS, _SECONDS = (re.compile(rf"(?<![\w.])([0-9]+\.?[0-9]*|\.[0-9]+){unit}(?!\w)") for unit in "bs")
 _IMAGINARY = re.compile(r"(?<![\w.])(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[jJ]")
@@ -169,16 +170,16 @@ class _Compiler:
             case ast.BinOp(left=left, op=ast.Pow(), right=right):
                 return _power(compile_inner(left), compile_inner(right), right.col_offset)
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _BINARY:
-                apply, a, b = _BINARY[type(operator)], compile_inner(left), compile_inner(right)
+                compile_both = self._alike if isinstance(operator, ast.Add | ast.Sub) else self._each
+                apply, (a, b) = _BINARY[type(operator)], compile_both([left, right], depth)
                 return lambda names: apply(a(names), b(names))
             case ast.Compare(left=left, ops=operators, comparators=rights) if all(
                 type(each) in _COMPARISONS for each in operators
             ):
-                return _comparison(
-                    [_COMPARISONS[type(each)] for each in operators], map(compile_inner, (left, *rights))
-                )
+                sides, _ = self._in_period(False, [left, *rights], depth)  # of times, whatever follows from it
+                return _comparison([_COMPARISONS[type(each)] for each in operators], sides)
             case ast.IfExp(test=test, body=body, orelse=otherwise):
-                condition, a, b = compile_inner(test), compile_inner(body), compile_inner(otherwise)
+                condition, (a, b) = compile_inner(test), self._alike([body, otherwise], depth)
                 return lambda names: np.where(condition(names) != 0, a(names), b(names))
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self._call(name, arguments, depth, offset=offset)
@@ -215,20 +216,40 @@ class _Compiler:
                 f"{least} or {most} arguments" if least < most else "1 argument" if most == 1 else f"{most} arguments"
             )
             raise FieldError(f"{name} takes {number}, not {len(nodes)}", offset=offset)
-        compiled: list[Evaluate] = []
+        compiled: Sequence[Evaluate] = ()
         if function.is_periodic:
-            compiled += self._periodic(nodes.pop(0), depth)
-        compiled += [self.compile(node, depth + 1) for node in nodes]
+            compiled = self._periodic(nodes.pop(0), depth)
+        compile_rest = self._alike if function.is_choice else self._each
+        compiled = [*compiled, *compile_rest(nodes, depth)]
         defaults = function.optional[len(function.optional) - (most - len(nodes) - function.is_periodic) :]
         return lambda names: function.evaluate(*(argument(names) for argument in compiled), *defaults)
 
+    def _each(self, nodes: list[ast.expr], depth: int) -> list[Evaluate]:
+        return [self.compile(node, depth + 1) for node in nodes]
+
+    def _alike(self, nodes: list[ast.expr], depth: int) -> list[Evaluate]:
+        """Compiles what is added or chosen from. Raises FieldError for a period with some of it in beats."""
+        compiled, units = [], []
+        for node in nodes:
+            (evaluate,), is_in_beats = self._in_period(self.is_in_period, [node], depth)
+            compiled.append(evaluate)
+            units.append(is_in_beats)
+        if len(set(units)) > 1:
+            raise FieldError(MIXED_PERIOD, offset=nodes[units.index(not units[0])].col_offset)
+        self.period_is_in_beats |= any(units)
+        return compiled
+
+    def _in_period(self, is_in_period: bool, nodes: list[ast.expr], depth: int) -> tuple[list[Evaluate], bool]:
+        """Compiles nodes as part of a period, or of none; also returns whether they are in beats."""
+        outer = self.is_in_period, self.period_is_in_beats
+        self.is_in_period, self.period_is_in_beats = is_in_period, False
+        compiled, is_in_beats = self._each(nodes, depth), self.period_is_in_beats
+        self.is_in_period, self.period_is_in_beats = outer
+        return compiled, is_in_beats
+
     def _periodic(self, node: ast.expr, depth: int) -> tuple[Evaluate, Evaluate]:
         """From a period in seconds or in beats: the number of periods from the beginning, and that of a whole loop."""
-        outer = self.is_in_period, self.period_is_in_beats
-        self.is_in_period, self.period_is_in_beats = True, False
-        period = self.compile(node, depth + 1)
-        is_in_beats = self.period_is_in_beats
-        self.is_in_period, self.period_is_in_beats = outer
+        (period,), is_in_beats = self._in_period(True, [node], depth)
         time, loop = ("beat", LOOP_BEATS) if is_in_beats else ("t", LOOP_SECONDS)
         self.references += [(loop, node.col_offset), (time, node.col_offset)]
         return (lambda names: names[time] / period(names)), (lambda names: names[loop] / period(names))

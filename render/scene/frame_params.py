@@ -28,18 +28,6 @@ def frame_params(
     def number(*path: str | int) -> float:
         return float(timeline[path][index])
 
-    def pair(*path: str) -> tuple[float, float]:
-        return number(*path, 0), number(*path, 1)
-
-    def camera(section: str) -> CameraParams:
-        return CameraParams(
-            zoom=number(section, "zoom"),
-            rotate=number(section, "rotate"),
-            pan=pair(section, "pan"),
-            shear=pair(section, "shear"),
-            pivot=pair(section, "pivot"),
-        )
-
     def weights(objective: int, part: ObjectiveSpec) -> tuple[float, ...]:
         path = ("objectives", objective, "weight")
         if objective in tours:
@@ -50,7 +38,7 @@ def frame_params(
 
     return FrameParams(
         index=index,
-        camera=camera("camera"),
+        camera=camera_params(timeline, index),
         weights=tuple(weights(i, part) for i, part in enumerate(objectives)),
         steps=steps,
         step_size=number("dream", "step_size"),
@@ -58,10 +46,24 @@ def frame_params(
         persistence=number("follow", "persistence") if ("follow", "persistence") in timeline else 0.0,
         grade=GradeParams(*(number("grade", name) for name in GradeParams._fields)),
         finish=FinishParams(
-            view=camera("view"),
+            view=camera_params(timeline, index, "view"),
             mix=number("mix", "amount"),
             saturation=number("saturation"),
             hue=number("hue"),
             exposure=number("exposure"),
         ),
+    )
+
+
+def camera_params(timeline: Mapping[Loc, Values], index: int, section: str = "camera") -> CameraParams:
+    """Returns the values of a camera of a timeline at a frame."""
+
+    def number(*path: str | int) -> float:
+        return float(timeline[section, *path][index])
+
+    def pair(name: str) -> tuple[float, float]:
+        return number(name, 0), number(name, 1)
+
+    return CameraParams(
+        zoom=number("zoom"), rotate=number("rotate"), pan=pair("pan"), shear=pair("shear"), pivot=pair("pivot")
     )

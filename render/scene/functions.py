@@ -19,13 +19,14 @@ class Function(NamedTuple):
 
     `optional` are the values of the last parameters where they are missing. The first parameter of one that
     `is_periodic` is a period, in seconds or beats; the implementation takes two values for it: the number of periods
-    since the beginning, and that of the loop, infinite without one.
+    since the beginning, and that of the loop, infinite without one. One that `is_choice` returns one of its arguments.
     """
 
     parameters: tuple[str, ...]
     evaluate: Callable[..., Values]
     optional: tuple[float, ...] = ()
     is_periodic: bool = False
+    is_choice: bool = False
 
 
 def uniform(index: Values, seed: Values) -> Values:
@@ -78,9 +79,9 @@ FUNCTIONS: dict[str, Function] = {
     "abs": Function(("x",), np.abs),
     "floor": Function(("x",), np.floor),
     "ceil": Function(("x",), np.ceil),
-    "min": Function(("a", "b"), np.minimum),
-    "max": Function(("a", "b"), np.maximum),
-    "clamp": Function(("x", "low", "high"), lambda x, low, high: np.minimum(np.maximum(x, low), high)),
+    "min": Function(("a", "b"), np.minimum, is_choice=True),
+    "max": Function(("a", "b"), np.maximum, is_choice=True),
+    "clamp": Function(("x", "low", "high"), lambda x, low, high: np.minimum(np.maximum(x, low), high), is_choice=True),
     "lerp": Function(("a", "b", "u"), lambda a, b, u: a + (b - a) * u),
     "smoothstep": Function(("low", "high", "x"), _smoothstep),
     "sine": _oscillator(lambda phase: 0.5 + 0.5 * np.sin(math.tau * phase)),

@@ -54,7 +54,7 @@ def move_key(text: str, scene: Scene, track: str, *, key: int, frame: float, val
             new_name = _new_time(scene, unit, frame, keys=[*keys[:key], *keys[key + 1 :]])
         return {new_name if each == name else each: new if each == name else raw[each] for each in raw}
 
-    return _edits(text, scene, track, moved)
+    return _edits(text, scene, track, change=moved)
 
 
 def add_key(text: str, scene: Scene, track: str, *, frame: float, value: float) -> Edits:
@@ -83,7 +83,7 @@ def add_key(text: str, scene: Scene, track: str, *, frame: float, value: float) 
         items.insert(place, (name, number if ease == "linear" else {"value": number, "ease": ease}))
         return dict(items)
 
-    return _edits(text, scene, track, added)
+    return _edits(text, scene, track, change=added)
 
 
 def remove_key(text: str, scene: Scene, track: str, *, key: int) -> Edits:
@@ -95,7 +95,7 @@ def remove_key(text: str, scene: Scene, track: str, *, key: int) -> Edits:
         remaining = {other: raw[other] for other in raw if other != name}
         return remaining or (item["value"] if isinstance(item, Mapping) else item)
 
-    return _edits(text, scene, track, removed)
+    return _edits(text, scene, track, change=removed)
 
 
 def set_easing(text: str, scene: Scene, track: str, *, key: int, easing: str) -> Edits:
@@ -109,13 +109,13 @@ def set_easing(text: str, scene: Scene, track: str, *, key: int, easing: str) ->
         written = item if isinstance(item, Mapping) else {"value": item}
         return raw if keys[key].ease == easing else {**raw, name: {**written, "ease": easing}}
 
-    return _edits(text, scene, track, eased)
+    return _edits(text, scene, track, change=eased)
 
 
 def set_constant(text: str, scene: Scene, track: str, *, value: float) -> Edits:
     """Returns the edits that make a track a constant, whatever it was."""
     _, found = _track(scene, track)
-    return _edits(text, scene, track, lambda _: _number(found, value))
+    return _edits(text, scene, track, change=lambda _: _number(found, value))
 
 
 def set_value(text: str, key: str, value: Any) -> Edits:
@@ -222,7 +222,7 @@ def _keyframes(scene: Scene, track: str, key: int) -> tuple[Track, tuple[Keyfram
     return found, keys
 
 
-def _edits(text: str, scene: Scene, track: str, change: Callable[[Any], Any]) -> Edits:
+def _edits(text: str, scene: Scene, track: str, *, change: Callable[[Any], Any]) -> Edits:
     """Returns the edits that change a track as it is written; None is changed where it is not written.
 
     Defaults that the scene would no longer get are written as well.

@@ -72,7 +72,12 @@ class Guard:
         elif refusal := self._refusal(scope):
             await _refuse(scope, send, refusal)
         elif self._has_session(scope):
-            await self.app(scope, _limited(receive, self._max_body), _with_policy(send))
+            connection = _Connection(receive, self._max_body)
+            try:
+                await self.app(scope, connection.receive, _with_policy(send))
+            except RuntimeError:  # of Starlette: nothing was answered
+                if not connection.is_closed:
+                    raise
         elif scope["type"] == "http":
             await self._let_in(scope, receive, send)
         else:
@@ -138,20 +143,22 @@ def _is_equal(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
-    """Returns a `receive` that ends the connection of a body that is longer than the limit."""
-    received = 0
+class _Connection:
+    """What a browser sends; a body that is longer than the limit closes it."""
 
-    async def limited() -> Message:
-        nonlocal received
-        message = await receive()
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._remaining = limit
+        self.is_closed = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
         if message["type"] == "http.request":
-            received += len(message.get("body", b""))
-            if received > limit:
-                return {"type": "http.disconnect"}
+            self._remaining -= len(message.get("body", b""))
+            if self._remaining < 0:
+                message = {"type": "http.disconnect"}
+        self.is_closed |= message["type"] == "http.disconnect"
         return message
-
-    return limited
 
 
 def _with_policy(send: Send) -> Send:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import uvicorn
@@ -14,6 +15,8 @@ from nicegui import ui
 
 from render.errors import StorageError, UsageError
 from render.studio import page
+from render.studio.editing import Shared
+from render.studio.media import Media
 from render.studio.scene_file import drafts_folder
 from render.studio.security import Access, Guard
 from render.studio.workspace import MAX_UPLOAD, Workspace
@@ -64,11 +67,13 @@ def serve(path: Path, address: Address, announce: Callable[[str], None]) -> None
     """
     workspace = Workspace.of(path)
     name = "" if path.is_dir() else path.resolve().relative_to(workspace.folder).as_posix()
-    with _bound(address) as bound:
+    with _bound(address) as bound, TemporaryDirectory(prefix="render-studio-") as previews:
         port = bound.getsockname()[1]
         access = Access(address.hosts(port), address.password, cookie=f"render-studio-{port}")
         app = FastAPI(openapi_url=None)
-        page.register(page.Studio(workspace, first=name, drafts=drafts_folder()))
+        media = Media([workspace.folder, Path(previews)])
+        shared = Shared(drafts_folder())
+        page.register(page.Studio(workspace, name, shared=shared, media=media, previews=Path(previews)))
         ui.run_with(app, title="render studio", dark=None, show_welcome_message=False, reconnect_timeout=30)
         guard = Guard(app, access, max_body=MAX_UPLOAD)
         config = uvicorn.Config(guard, log_level="warning", server_header=False, ws_max_size=2**22)

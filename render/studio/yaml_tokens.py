@@ -14,13 +14,17 @@ Kind = Literal["plain", "quoted", "comment", "indicator"]
 
 
 class Token(NamedTuple):
-    """A scalar, a comment or an indicator: `: - , [ ] { }`. `start` and `end` are offsets, line and column 0-based."""
+    """A scalar, a comment or an indicator: `: - , [ ] { }`.
+
+    `start` and `end` are offsets, line and column count from 0. `depth` is the number of brackets around it.
+    """
 
     kind: Kind
     start: int
     end: int
     line: int
     column: int
+    depth: int
     text: str
 
 
@@ -62,16 +66,16 @@ def tokens(text: str) -> Sequence[Token]:
         if kind is None:
             continue
         value = match[0]
+        column, around = start - line_start, depth
         is_first = not found or found[-1].line != line
         if is_first and not depth:
-            indent = start - line_start
+            indent = column
         if kind == "indicator" and value in _OPENING:
             is_enclosed = is_enclosed if depth else not is_first
             depth += 1
         elif kind == "indicator" and value in _CLOSING:
             depth = max(depth - 1, 0)
-        column = start - line_start
-        found.append(Token(kind, start, offset, line=line, column=column, text=value))  # type: ignore[arg-type]  # a Kind
+        found.append(Token(kind, start, offset, line=line, column=column, depth=around, text=value))  # type: ignore[arg-type]  # a Kind
     return found
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from rich.console import Console
 from render.cli.progress import LOG_INTERVAL, Display, JsonDisplay, TextDisplay, open_display
 from render.pipeline.job import Film
 from render.pipeline.segments import FrameProgress
-from tests.cli.program import PYTHON_M, strict_json
+from tests.cli.program import strict_json
+from tests.production.processes import Run
 
 FILM = Film(Path("f.mp4"), 10, Fraction(24), size=(64, 48), made=True)
 
@@ -145,19 +147,28 @@ def test_the_film_is_printed_with_the_time_that_it_took(clock: Clock, capsys: py
     assert capsys.readouterr().out == "f.mp4: 10 frames of 64x48 at 24 fps, rendered in 83 s\n"
 
 
+def attach_terminal(name: str) -> None:
+    """Makes a terminal the standard output and standard error of the program."""
+    terminal = os.open(name, os.O_WRONLY)
+    sys.stdout, sys.stderr = (os.fdopen(terminal, "w", closefd=False) for _ in range(2))
+    os.write(1, b"attached")
+
+
 def test_a_terminal_displays_frame_rate_remaining_time_and_objective(folder: Path) -> None:
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
-    environment = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
+    environment = {"COLUMNS": "100", "TERM": "xterm"}
     settings = ["--set", "dream.first_frame.steps=60", "--set", "size=[64, 64]", "--set", "duration=60"]
-    with subprocess.Popen([*PYTHON_M, "s.yaml", *settings], stdout=theirs, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        output = b""
-        with contextlib.suppress(OSError):  # Linux raises it when the other side is closed
-            while part := os.read(ours, 4096):
-                output += part
+    attach = partial(attach_terminal, os.ttyname(theirs))
+    run = Run(folder, "s.yaml", *settings, environment=environment, preexec=attach)
+    run.wait_until(lambda: run.result().out == "attached")
+    os.close(theirs)
+    output = b""
+    with contextlib.suppress(OSError):  # Linux raises it when the other side is closed
+        while part := os.read(ours, 4096):
+            output += part
     os.close(ours)
     text = output.decode()
-    assert process.returncode == 0
+    assert run.wait().status == 0
     for pattern in ("first frame, step ", "frame 60 of 60", "/s", "0:0", "objective", "s.mp4: 60 frames"):
         assert pattern in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,8 @@ def test_a_plot_a_table_and_the_tempo_are_made(call: Call) -> None:
     ended = call("signals", "s.yaml", "--song", "song.wav", "--csv", "all.csv")
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.startswith("120 beats per minute, beat 0 at 0.1")
-    assert [line.split()[0] for line in ended.out.splitlines() if "." in line.split(" ")[0]] == [
-        "signals.kick", "signals.both", "view.zoom", "s.signals.png:",
+    assert [line.split()[0] for line in ended.out.splitlines()[1:] if line] == [
+        "signal", "kick", "both", "track", "view.zoom", "s.signals.png:",
     ]  # fmt: skip
     with Image.open("s.signals.png") as plot:
         assert plot.size[0] == 1600
@@ -58,6 +59,22 @@ def test_a_plot_a_table_and_the_tempo_are_made(call: Call) -> None:
     assert [row["frame"] for row in table] == list(range(192))
     assert all(row["view.zoom"] == pytest.approx(1 + 0.1 * row["kick"], abs=1e-6) for row in table)
     assert max(row["kick"] for row in table) > 0.9
+
+
+def test_signals_have_their_extremes_and_the_instant_of_the_greatest(call: Call) -> None:
+    Path("t.csv").write_text("time,level\n0,0.25\n1,0.75\n2,0.25\n")
+    Path("t.yaml").write_text(
+        "duration: 2s\nsignals: {hue: {csv: t.csv}}\nhue: 90*hue\nobjectives: [{layer: blocks.4}]\n"
+    )
+    ended = call("signals", "t.yaml", "--csv", "all.csv")
+    assert (ended.status, ended.err) == (0, "")
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["signal", "least", "mean", "greatest", "at"] in lines
+    assert ["hue", "0.25", "0.5", "0.75", "1", "s"] in lines
+    assert Path("all.csv").read_text().splitlines()[25] == "24,1.000000,0.75,67.5"
+    events = [json.loads(line) for line in call("check", "t.yaml", "--tracks", "--json").out.splitlines()]
+    signal = next(event for event in events if event.get("event") == "signal")
+    assert (signal["name"], max(signal["values"])) == ("hue", 0.75)
 
 
 def test_the_table_of_a_loop_has_its_frames(call: Call) -> None:

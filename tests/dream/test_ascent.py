@@ -21,7 +21,7 @@ from render.dream.tiled import TiledNetwork
 from render.dream.transforms import Transform, TransformRange
 from render.models.network import Network
 from render.models.registry import model_spec
-from tests.conftest import photo_tensor
+from tests.conftest import covering, photo_tensor
 from tests.dream.test_gradients import CONDITIONERS
 
 SETTINGS = AscentSettings(
@@ -233,9 +233,12 @@ def meta_network() -> Network:
     return Network("efficientnet_lite0", model, sha256="", device="meta", dtype=torch.bfloat16)
 
 
-@pytest.mark.parametrize("name", CONDITIONERS)
 @pytest.mark.parametrize(
-    "options", [{}, {"transforms": TransformRange(8, (0.8, 1.3), 9.0), "momentum": 0.5, "total_variation": 0.5}]
+    ("name", "options"),
+    covering(
+        [*CONDITIONERS],
+        [{"transforms": TransformRange(8, (0.8, 1.3), 9.0), "momentum": 0.5, "total_variation": 0.5}, {}],
+    ),
 )
 def test_steps_never_wait_for_the_device(meta_network: Network, name: str, options: dict[str, Any]) -> None:
     """Tensors on the meta device have no values: reading one, or combining it with a CPU tensor, raises."""

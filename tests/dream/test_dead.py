@@ -67,10 +67,10 @@ def constant_channel(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
 def test_a_channel_without_gradient_leaves_the_picture_unchanged(
     photo: Tensor, constant_channel: Network, conditioner: str, options: dict[str, Any]
 ) -> None:
-    settings = replace(SETTINGS, conditioner=CONDITIONERS[conditioner], **options)
+    settings = replace(SETTINGS, steps=(1, 2), conditioner=CONDITIONERS[conditioner], **options)
     dreamed, steps = reports(photo, constant_channel, settings, objective=channels("blocks.3", [CHANNEL]))
     assert torch.equal(dreamed, photo)
-    assert len(steps) == 8
+    assert len(steps) == 3
     assert all(math.isnan(value) for _, _, value in steps)
 
 

@@ -21,16 +21,18 @@ from render.media import ffmpeg
 from render.system.checksum import sha256
 from tests.conftest import photo_tensor
 from tests.footage import clip_of
-from tests.jobs.parts import FakeExecutor, begin, finish, made_job, run, states
+from tests.jobs.parts import FakeExecutor, finish, made_job, run, states
 from tests.media.clips import write_clip
+from tests.production.forked_workers import fork_workers
+from tests.production.processes import run_render
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "cat")
 SHOTS = [0, 9, 17, 26, 37]
 LENGTH = 45
 SCENE = """\
 source: {video: clip.mp4}
-objectives: [{layer: blocks.4}, {statistics: none}]
-dream: {octaves: 1, steps: 2, cadence: 2, transforms: {jitter: 2}}
+objectives: [{layer: blocks.2}, {statistics: none}]
+dream: {octaves: 1, steps: 1, cadence: 2, transforms: {jitter: 2}}
 camera: {rotate: 0.2}
 output: {segment_frames: 4}
 """
@@ -59,12 +61,10 @@ def split(step: Step) -> list[Event]:
 def test_two_workers_make_the_bytes_of_the_serial_film(workspace: Path) -> None:
     write_shots(workspace)
     serial = render(load("footage.yaml", [("--output", "output.path", "serial.mp4")]), Options(precision="float32"))
-    batch = begin(
-        "batch", "footage.yaml", "--split-shots", "--workers", "2", "--precision", "float32", "--name", "job", "--json"
-    )
-    out, err = batch.communicate()
-    assert (batch.returncode, err) == (0, ""), out
-    assert out.count('"kind": "shot"') >= 5
+    options = ("--split-shots", "--workers", "2", "--precision", "float32", "--name", "job", "--json")
+    batch = run_render(workspace, "batch", "footage.yaml", *options, preexec=fork_workers)
+    assert (batch.status, batch.err) == (0, ""), batch.out
+    assert batch.out.count('"kind": "shot"') >= 5
     assert sha256(workspace / "footage.mp4") == sha256(serial.path)
     assert not list((workspace.parent / "jobs/job/parts").iterdir())
     assert sorted(path.name for path in workspace.iterdir()) == [

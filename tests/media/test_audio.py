@@ -15,6 +15,7 @@ from render.film.assembly import write_film
 from render.media import ffmpeg
 from render.media.audio import AudioSpan, probe_audio, require_audio
 from render.media.clip import clip_frames, probe_clip
+from tests.conftest import covering
 from tests.film.test_encoder import flat, form_of, segment_of
 from tests.media.clips import FLASH, RATE, click, samples_of, write_flashing_clip
 
@@ -69,9 +70,7 @@ def codec(path: Path) -> str:
     return track.codec
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-@pytest.mark.parametrize("name", SOUNDS)
-@pytest.mark.parametrize("start", [0, 13])
+@pytest.mark.parametrize(("name", "suffix", "start"), covering([*SOUNDS], [".mp4", ".mov"], [0, 13]))
 def test_a_click_is_at_the_same_picture(
     name: str, suffix: str, start: int, clip_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -101,8 +100,7 @@ def test_audio_is_copied_where_the_container_allows_it(
     assert codec(film_with(AudioSpan(track, Fraction(0), Fraction(1)), 25, tmp_path / f"film{suffix}")) == expected
 
 
-@pytest.mark.parametrize("name", ["aac.mp4", "pcm.mov", "vorbis.mkv"])
-@pytest.mark.parametrize("start", [0, 40, 200])
+@pytest.mark.parametrize(("name", "start"), covering(["aac.mp4", "pcm.mov", "vorbis.mkv"], [0, 40, 200]))
 def test_audio_that_ends_before_the_film_is_followed_by_silence(
     name: str, start: int, clip_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -114,9 +112,9 @@ def test_audio_that_ends_before_the_film_is_followed_by_silence(
     assert abs(played).max() > 0.2 or start > FLASH
 
 
-@pytest.mark.parametrize("kind", ["late sound", "late pictures"])
-@pytest.mark.parametrize("start", [0, 13])
-@pytest.mark.parametrize("container", ["mp4", "ts", "mkv"])
+@pytest.mark.parametrize(
+    ("container", "kind", "start"), covering(["mp4", "ts", "mkv"], ["late sound", "late pictures"], [0, 13])
+)
 def test_audio_and_video_of_different_starts_stay_synchronous(
     kind: str, start: int, container: str, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from render.errors import StorageError
 from render.media import ffmpeg
 from render.media.audio import AudioSpan, channel_filter, is_mixed_down, require_audio, write_audio
+from tests.conftest import covering
 from tests.media.clips import RATE
 
 MANY = ("3.1.2", "FL+FR+TC", "5.1.4", "22.2", "hexadecagonal")
@@ -40,7 +41,9 @@ def span_of(path: Path, seconds: float = 1) -> AudioSpan:
     return AudioSpan(track, track.file_start, Fraction(seconds))
 
 
-@pytest.mark.parametrize("layout", MANY)
+@pytest.mark.parametrize(
+    "layout", [pytest.param(name, marks=() if name in ("5.1.4", "22.2") else pytest.mark.slow) for name in MANY]
+)
 def test_channels_that_mp4_cannot_hold_are_mixed_down_and_mov_keeps_them(layout: str, tmp_path: Path) -> None:
     span = span_of(tone(tmp_path / "s.wav", layout, "-c:a", "pcm_s16le"))
     assert is_mixed_down(span, ".mp4")
@@ -92,11 +95,11 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize(("start", "suffix"), [(0, ".mp4"), (1.5, ".mov")])
-@pytest.mark.parametrize("kind", PARTS)
+@pytest.mark.parametrize(("kind", "place"), covering([*PARTS], [(0, ".mp4"), (1.5, ".mov")]))
 def test_sound_stays_in_time_when_its_channels_or_rate_change(
-    kind: str, start: float, suffix: str, tmp_path: Path
+    kind: str, place: tuple[float, str], tmp_path: Path
 ) -> None:
+    start, suffix = place
     container, parts, codec = PARTS[kind]
     for number, (layout, rate) in enumerate(parts):
         name, frequency = tmp_path / f"{number}.{container}", (440, 880, 440)[number]

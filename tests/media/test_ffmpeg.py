@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -123,3 +124,41 @@ def test_the_context_of_an_unfinished_writer_ends_at_once() -> None:
     with ffmpeg.Writer([*ffmpeg.QUIET, *RAW, "-f", "null", "-"]):
         pass
     assert time.monotonic() - start_time < 5
+
+
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.EAGAIN, errno.EMFILE])
+def test_an_ffmpeg_that_cannot_be_started_may_be_started_later(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **settings: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    for start in (lambda: ffmpeg.run("-version"), lambda: ffmpeg.Reader([]), lambda: ffmpeg.Writer([])):
+        with pytest.raises(ffmpeg.KilledError, match=f"ffmpeg cannot be started: {os.strerror(number)}; run the same"):
+            start()
+
+
+NEAR_THE_LIMIT = """
+import os, resource, subprocess
+from render.media import ffmpeg
+ffmpeg.binary()
+status = open("/proc/self/status").read()
+used = 1024 * int(status.split("VmSize:")[1].split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**18, resource.RLIM_INFINITY))
+for start in (lambda: ffmpeg.run("-version"), lambda: ffmpeg.Reader([]), lambda: ffmpeg.Writer([])):
+    try:
+        start()
+    except ffmpeg.KilledError as error:
+        print(error)
+try:
+    os.waitpid(-1, os.WNOHANG)
+except ChildProcessError:
+    print("no process remains")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_a_process_near_its_limit_of_memory_starts_no_ffmpeg_and_says_so() -> None:
+    ended = subprocess.run([sys.executable, "-c", NEAR_THE_LIMIT], capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
+    line = "ffmpeg cannot be started: Cannot allocate memory; run the same command to resume"
+    assert ended.stdout.splitlines() == [line] * 3 + ["no process remains"]

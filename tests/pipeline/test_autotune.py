@@ -34,6 +34,7 @@ dream: {octaves: 1, steps: 1, transforms: {jitter: 4}}
 output: {segment_frames: 2}
 """
 ON_CPU = Options(device="cpu")
+measure = autotune._measure  # before it is replaced for the other tests
 
 
 @pytest.fixture
@@ -43,6 +44,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "s.yaml").write_text(SCENE)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial, which other tests do without."""
+    monkeypatch.setattr(autotune, "_measure", measure)
 
 
 def fake_times(monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]) -> list[str]:

@@ -115,7 +115,7 @@ def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     return request.param, render(loop_of(tmp_path_factory.mktemp("loop"), request.param)).path.read_bytes()
 
 
-@pytest.mark.parametrize("frame", [1, 7, 11, 14])
+@pytest.mark.parametrize("frame", [1, *(pytest.param(frame, marks=pytest.mark.slow) for frame in (7, 11)), 14])
 def test_an_interrupted_loop_resumes_to_the_same_bytes(
     frame: int, uninterrupted: tuple[int, bytes], tmp_path: Path
 ) -> None:

@@ -16,7 +16,8 @@ from render import Options, frames, load
 from render.models.network import Network
 from render.motion.camera import MAX_MAGNIFICATION
 from render.pipeline import loop
-from render.pipeline.inputs import camera_path, clip_views
+from render.pipeline.camera import camera_path
+from render.pipeline.inputs import clip_views
 from render.pipeline.scene import Scene
 from render.scene.easings import EASINGS
 from tests import footage

@@ -104,6 +104,17 @@ def test_beats_are_found_in_the_film_s_sound_and_are_times() -> None:
     assert float(later.clock.beats.time(later.clock.beats.times[0] * 0)) == pytest.approx(1.5, abs=0.03)
 
 
+@pytest.mark.parametrize(("seconds", "is_sure"), [(4.5, False), (9, True)])
+def test_a_tempo_that_is_found_in_little_sound_is_a_warning(seconds: float, is_sure: bool) -> None:
+    write_sound(Path("music.wav"), made_music(128, seconds, pattern="four"))
+    scene = load({**BASE, "bpm": {"value": "auto", "audio": "music.wav"}})
+    assert scene.spec.beats is not None
+    assert scene.spec.beats.median_bpm == pytest.approx(128, rel=0.01)
+    found = [str(problem) for problem in scene.warnings]
+    expected = "128 beats per minute are found in 4.5 s of sound; in less than 8 s that may be twice or half of it"
+    assert (found == []) if is_sure else (expected in found[0])
+
+
 def test_tables_in_seconds_and_in_frames_are_exact_at_their_points(folder: Path) -> None:
     (folder / "t.csv").write_text("time,a,b\n0.5,0,10\n1,1,30\n2,0.5,20\n")
     (folder / "f.csv").write_text("frame,a\n12,0\n24,1\n48,0.5\n")
@@ -210,6 +221,11 @@ def test_a_table_that_jumps_where_the_loop_starts_again_is_refused(folder: Path)
         ({"signals": {"a": {"csv": "high.csv"}}}, "high.csv has the value 3; a signal is from 0 to 1", SceneError),
         ({"bpm": "auto"}, "the film has no sound", SceneError),
         ({"bpm": {"value": "auto", "audio": "silence.wav"}}, "silence.wav has no beat that can be found", SceneError),
+        (
+            {"bpm": {"value": "auto", "audio": "short.wav"}},
+            "short.wav lasts 3.5 s; a tempo is found in 4 s",
+            SceneError,
+        ),
         ({"signals": {"a": "2 * t"}}, "1.08333 at frame 13 (0.54 s) must be from 0 to 1", SceneError),
     ],
 )
@@ -217,7 +233,8 @@ def test_what_cannot_be_measured_is_said_where_the_scene_names_it(
     keys: dict[str, Any], says: str, error: type[RenderError], folder: Path
 ) -> None:
     cv2.imwrite("photo.png", np.zeros((16, 16, 3), np.uint8))
-    write_sound(folder / "silence.wav", np.zeros(RATE))
+    write_sound(folder / "silence.wav", np.zeros(5 * RATE))
+    write_sound(folder / "short.wav", made_music(120, 3.5))
     (folder / "gap.csv").write_text("time,value\n0,1\n1,\n")
     (folder / "high.csv").write_text("0,1\n1,3\n")
     with pytest.raises(error) as caught:

@@ -22,8 +22,8 @@ duration: 20
 seed: 3
 source: {noise: {grain: 16}}
 camera: {zoom: 1.02, rotate: 0.4}
-objectives: [{layer: blocks.4}, {statistics: none}]
-dream: {octaves: 1, steps: 2, transforms: {jitter: 2}}
+objectives: [{layer: blocks.2}, {statistics: none}]
+dream: {octaves: 1, steps: 1, transforms: {jitter: 2}}
 output: {segment_frames: 4}
 """
 FRAMES, SEGMENT_FRAMES = 20, 4

@@ -8,6 +8,7 @@ import pytest
 
 from render import Callbacks, load, render
 from render.errors import Interrupted
+from render.pipeline.scene import Scene
 from tests.production.films import interrupt_at
 
 SCENE = """
@@ -21,13 +22,24 @@ output: {segment_frames: 3}
 """
 
 
+def scene_of(folder: Path) -> Scene:
+    """The scene of a film in a folder."""
+    (folder / "s.yaml").write_text(SCENE)
+    return load(folder / "s.yaml", [("--set", "output.path", f'"{folder}/film.mp4"')])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The film that is made in one run."""
+    return render(scene_of(tmp_path_factory.mktemp("film"))).path.read_bytes()
+
+
 @pytest.mark.parametrize("frame", [2, 4, 5, 7, 9])
-def test_an_interrupted_film_with_cadence_resumes_to_the_same_bytes(frame: int, tmp_path: Path) -> None:
+def test_an_interrupted_film_with_cadence_resumes_to_the_same_bytes(
+    frame: int, uninterrupted: bytes, tmp_path: Path
+) -> None:
     """Segments end between dreamed frames: the saved canvas is the dreamed frame before."""
-    (tmp_path / "s.yaml").write_text(SCENE)
-    uninterrupted, interrupted = (
-        load(tmp_path / "s.yaml", [("--set", "output.path", f'"{tmp_path / name}.mp4"')]) for name in "ab"
-    )
+    scene = scene_of(tmp_path)
     with pytest.raises(Interrupted):
-        render(interrupted, callbacks=Callbacks(on_frame=interrupt_at(frame)))
-    assert render(interrupted).path.read_bytes() == render(uninterrupted).path.read_bytes()
+        render(scene, callbacks=Callbacks(on_frame=interrupt_at(frame)))
+    assert render(scene).path.read_bytes() == uninterrupted

@@ -11,6 +11,7 @@ import pytest
 from render.errors import Interrupted, StorageError
 from render.film.checkpoint import Checkpoint
 from render.pipeline.segments import FrameProgress
+from tests.conftest import covering
 from tests.film.test_checkpoint import DAMAGES, damage
 from tests.production.films import (
     FILM,
@@ -50,14 +51,15 @@ def resume() -> tuple[list[int], list[str]]:
     return indices, warnings
 
 
-@pytest.mark.parametrize("kind", DAMAGES)
-@pytest.mark.parametrize("suffix", [".mp4", ".json"])
-@pytest.mark.parametrize("number", [0, 2, 4])
+@pytest.mark.parametrize(
+    ("name", "kind"), covering([f"{n:05d}{suffix}" for suffix in (".mp4", ".json") for n in (0, 2, 4)], DAMAGES)
+)
 def test_a_damaged_segment_is_made_again_and_no_other(
-    parts: Path, reference: dict[str, str], number: int, suffix: str, kind: str
+    parts: Path, reference: dict[str, str], name: str, kind: str
 ) -> None:
-    damage(parts / f"{number:05d}{suffix}", kind)
+    damage(parts / name, kind)
     indices, warnings = resume()
+    number = int(name[:5])
     first = number * SEGMENT_FRAMES
     assert indices == list(range(first, first + SEGMENT_FRAMES))
     is_last = number == FRAMES // SEGMENT_FRAMES - 1  # as if it had not been made yet
@@ -66,8 +68,7 @@ def test_a_damaged_segment_is_made_again_and_no_other(
     assert checksums(parts.parent) == {FILM: reference[FILM]}
 
 
-@pytest.mark.parametrize("kind", DAMAGES)
-@pytest.mark.parametrize("name", ["00002.npy", "film.json"])
+@pytest.mark.parametrize(("kind", "name"), covering(DAMAGES, ["00002.npy", "film.json"]))
 def test_damage_to_files_that_are_not_needed_has_no_effect(
     parts: Path, reference: dict[str, str], name: str, kind: str
 ) -> None:

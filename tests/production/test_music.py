@@ -14,6 +14,7 @@ from render.errors import Interrupted, StorageError
 from render.media import ffmpeg
 from render.media.clip import clip_frames, probe_clip
 from render.system.checksum import sha256
+from tests.conftest import covering
 from tests.media.clips import LOSSLESS, levels, samples_of, write_clip
 from tests.production.films import FILM, append_index, interrupt_at, make
 from tests.sound.made import clicks, write_sound
@@ -57,8 +58,7 @@ def assert_together(film: Path, times: Sequence[float]) -> None:
     assert flashes(film) == [int(time * fps) for time in times]
 
 
-@pytest.mark.parametrize("song", ENCODERS)
-@pytest.mark.parametrize("fps", ["24", "30000/1001", "60"])
+@pytest.mark.parametrize(("song", "fps"), covering([*ENCODERS], ["24", "30000/1001", "60"]))
 def test_a_click_and_its_flash_are_in_the_same_frame(song: str, fps: str, workspace: Path) -> None:
     write_sound(workspace / song, clicks(TIMES, 2), *ENCODERS[song])
     film = make(*FLASH, f"output.audio={song}", f"fps={fps}", "duration=1.6s").path

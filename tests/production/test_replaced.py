@@ -77,16 +77,17 @@ def test_a_source_that_changes_stops_the_film_which_resumes_when_it_is_back(
     setting = f"source.video={CLIP}" if kind == "clip" else "output.audio=song.mp4"
     shutil.copy(workspace / CLIP, workspace / "song.mp4")
     shutil.copy(source, workspace / "keep.mp4")
-    expected = sha256(make(setting, "output.path=expected.mp4").path)
+    settings = (setting, "duration=10")
+    expected = sha256(make(*settings, "output.path=expected.mp4").path)
     with pytest.raises(StorageError, match=f"{source.name} has been replaced or changed since the film was begun"):
-        make(setting, on_frame=at_frame(6, lambda: change(source)))
+        make(*settings, on_frame=at_frame(6, lambda: change(source)))
     assert not (workspace / FILM).exists()
     if kind == "clip":
         with pytest.raises(RenderError):
-            make(setting, on_frame=must_not_dream)
+            make(*settings, on_frame=must_not_dream)
     shutil.copy(workspace / "keep.mp4", source)
     indices: list[int] = []
-    make(setting, on_frame=append_index(indices))
+    make(*settings, on_frame=append_index(indices))
     assert indices[0] >= 4
     assert sha256(workspace / FILM) == expected
 
@@ -109,7 +110,7 @@ def test_new_times_and_a_copy_in_its_place_are_no_change(workspace: Path) -> Non
         Path("copy.mp4").replace(CLIP)
         os.utime(CLIP)
 
-    make(f"source.video={CLIP}", on_frame=at_frame(6, touch_and_copy))
+    make(f"source.video={CLIP}", "duration=10", on_frame=at_frame(6, touch_and_copy))
 
 
 def test_a_picture_that_is_read_once_may_change_afterwards(workspace: Path, reference: dict[str, str]) -> None:

@@ -36,6 +36,10 @@ def values(text: str, clock: Clock = CLOCK) -> NDArray[np.float64]:
         ("saw(2b)", [0.5, 0.625, 0.75, 0.875, 0, 0.125, 0.25, 0.375, 0.5]),
         ("saw(2 * 1b)", [0.5, 0.625, 0.75, 0.875, 0, 0.125, 0.25, 0.375, 0.5]),
         ("saw(2b if t < 0.5 else 1b)", [0.5, 0.625, 0.75, 0.875, 0, 0.25, 0.5, 0.75, 0]),
+        ("saw(2b if t < 1b else 1b)", [0.5, 0.625, 0.75, 0.875, 0, 0.125, 0.25, 0.375, 0]),
+        ("saw(1b + 1b)", [0.5, 0.625, 0.75, 0.875, 0, 0.125, 0.25, 0.375, 0.5]),
+        ("saw(0.5 + 0.5s)", [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0]),
+        ("saw(max(1b, 2b))", [0.5, 0.625, 0.75, 0.875, 0, 0.125, 0.25, 0.375, 0.5]),
         ("saw(1s)", [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0]),
         ("t < .5s", [1, 1, 1, 1, 0, 0, 0, 0, 0]),
         ("1b", [1.0] * 9),
@@ -81,6 +85,22 @@ def test_noise_of_a_loop_repeats(text: str) -> None:
     track = parse_track(text, ValueRange())
     assert track.curve(looped)(np.array([80.0, 84.0])) == pytest.approx(track.curve(looped)(np.array([0.0, 4.0])))
     assert track.curve(CLOCK)(np.array([80.0])) != pytest.approx(track.curve(CLOCK)(np.array([0.0])))
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("sine(1 + 1b)", "1b)"),
+        ("2 * saw(4b - 2s)", "2 )"),
+        ("pulse(2 * (1b + t), 0.5)", "t)"),
+        ("noise(4b if t < 8b else 2)", "2)"),
+        ("sine(max(1b, 0.5))", "0.5)"),
+    ],
+)
+def test_a_period_in_seconds_and_in_beats_is_an_error_at_the_other_one(text: str, at: str) -> None:
+    with pytest.raises(FieldError, match="either in seconds or in beats") as caught:
+        values(text)
+    assert text.replace("s)", " )")[caught.value.offset :].startswith(at)
 
 
 @pytest.mark.parametrize("text", ["sine(0)", "noise(0)", "saw(t - t)", "triangle(0b)"])
