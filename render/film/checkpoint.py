@@ -10,6 +10,7 @@ last. Every .json has a checksum of itself.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,13 +22,15 @@ from numpy.typing import NDArray
 
 from render.errors import UsageError
 from render.film.atomic import atomic_write, storage_errors
-from render.film.folder import IDENTITY, WorkFolder, digest, unfinished_film
+from render.film.folder import IDENTITY, WorkFolder, digest, file_in, record_in, unfinished_film
 from render.text import quote
 
 LATEST_STATES = 2
 """States after the last segments, which are always kept: one to resume from, and a spare in case it is damaged."""
 SPREAD_STATES = 16
 """Further states at most, spread evenly over the film: a damaged segment is rendered again from the nearest."""
+MAX_STATE_BYTES = 2**32
+"""Bytes of a state that is read while another process may be making its film, at most."""
 MAX_VALUE_LENGTH = 200
 """Characters of a value in a message, at most."""
 MACHINE_KEYS = {"machine", "versions", "weights"}
@@ -152,6 +155,24 @@ class Checkpoint:
                 f"{self.folder} holds an unfinished film that is not this one:\n{changes}\n"
                 "--restart starts over; --output with another path keeps both"
             )
+
+
+def watched_state(
+    folder: Path, identity: Mapping[str, Any], numbers: Iterable[int]
+) -> tuple[int, NDArray[np.float32]] | None:
+    """Returns the first of some segments that has a saved state, and this state; None when none has.
+
+    `identity` is that of the folder's film, which another process may be making.
+    """
+    film = digest(identity)
+    for number in numbers:
+        record = record_in(folder, _name(number, ".json")) or {}
+        if (record.get("film"), record.get("number")) != (film, number):
+            continue
+        data = file_in(folder, _name(number, ".npy"), at_most=MAX_STATE_BYTES)
+        if data is not None and hashlib.sha256(data).hexdigest() == record.get("state"):
+            return number, np.asarray(np.load(io.BytesIO(data), allow_pickle=False), np.float32)
+    return None
 
 
 def _is_same_scene(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -147,12 +147,22 @@ def require_own(path: Path) -> None:
 
 def unfinished_film(path: Path) -> dict[str, Any] | None:
     """Returns the identity of the unfinished film in a folder, None when there is none."""
+    return record_in(path, IDENTITY)
+
+
+def record_in(path: Path, name: str) -> dict[str, Any] | None:
+    """Returns a record of a folder that need not be locked; None when it is missing or damaged."""
+    return _unsealed(file_in(path, name))
+
+
+def file_in(path: Path, name: str, *, at_most: int = MAX_RECORD_BYTES) -> bytes | None:
+    """Returns the first bytes of a file of a folder that need not be locked; None when it cannot be read."""
     try:
         descriptor = _open_folder(path)
     except (OSError, StorageError):
         return None
     try:
-        return _unsealed(_read(descriptor, IDENTITY))
+        return _read(descriptor, name, at_most)
     finally:
         os.close(descriptor)
 
@@ -241,10 +251,10 @@ def _names(descriptor: int | None) -> list[str]:
     return [] if descriptor is None else os.listdir(descriptor)  # noqa: PTH208  # pathlib takes no descriptor
 
 
-def _read(descriptor: int | None, name: str) -> bytes | None:
+def _read(descriptor: int | None, name: str, at_most: int = MAX_RECORD_BYTES) -> bytes | None:
     try:
         with open_regular(name, folder=descriptor, follow_links=False) as file:
-            return file.read(MAX_RECORD_BYTES)
+            return file.read(at_most)
     except OSError:
         return None
 
