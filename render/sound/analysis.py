@@ -94,7 +94,7 @@ def _finished(measure: Measure, features: dict[Feature, Arrays], track: AudioTra
             values = root_mean_square(features[feature][0], rate)
             return _samples(values, start, rate=rate, floor=SILENCE if feature == ENERGY else BAND_FLOOR * loud)
         case "chroma":
-            share = chroma.shares(features[Measure("chroma")][0].reshape(-1, 12), loud)[:, measure.pitch or 0]
+            share = chroma.share(features[Measure("chroma")][0].reshape(-1, 12), measure.pitch or 0, loud)
             return _samples(share, start, rate=chroma.CHROMA_RATE, floor=0.0)
         case "onsets":
             frames = onsets.Flux(*features[measure])
@@ -137,22 +137,37 @@ def _measured(block: Block, feature: Feature) -> Arrays:
 
 def measure_blocks(chunks: Iterable[Floats], features: Sequence[Feature]) -> dict[Feature, Arrays]:
     """Returns features of samples at RATE, in pieces of any size; blocks are measured in threads."""
-    found: dict[Feature, list[Arrays]] = {feature: [] for feature in features}
-    length = 0
+    found: dict[Feature, list[_Column]] = {feature: [] for feature in features}
     for values, inside in _in_threads(
         lambda block: [_measured(block, feature) for feature in features], blocks(chunks)
     ):
         hops = -(-inside // HOP)
-        length += hops
         for feature, arrays in zip(features, values, strict=True):
-            found[feature].append(tuple(array[: -(-len(array) * hops // CORE)] for array in arrays))
-    return {feature: _joined(found.pop(feature)) for feature in features}
+            columns = found[feature] = found[feature] or [_Column(array) for array in arrays]
+            for column, array in zip(columns, arrays, strict=True):
+                column.append(array[: -(-len(array) * hops // CORE)])
+    nothing = (np.zeros(0, np.float32),) * 3
+    return {feature: tuple(column.values for column in columns) or nothing for feature, columns in found.items()}
 
 
-def _joined(rows: list[Arrays]) -> Arrays:
-    """The values of all blocks, one after the other."""
-    empty = np.zeros(0, np.float32)
-    return tuple(np.concatenate(column) for column in zip(*rows, strict=True)) if rows else (empty,) * 3
+class _Column:
+    """The values of all blocks, one after the other. They grow in place: if they were joined, they would be held twice.
+
+    They are values as those in `like`.
+    """
+
+    def __init__(self, like: NDArray[Any]) -> None:
+        self._bytes = bytearray()
+        self._dtype, self._shape = like.dtype, (-1, *like.shape[1:])
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Adds the values of a block."""
+        self._bytes.extend(np.ascontiguousarray(values).data)
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The values of all blocks."""
+        return np.frombuffer(self._bytes, self._dtype).reshape(self._shape)
 
 
 def _in_threads(
@@ -186,7 +201,7 @@ def _features(track: AudioTrack, needed: Sequence[Feature]) -> dict[Feature, Arr
         measured = [LEVELS if feature == BEATS else feature for feature in missing]
         found = measure_blocks(read_mono(track, rate=RATE, chunk=CHUNK), measured)
         if LEVELS in found:
-            found[BEATS] = (beats_of(found.pop(LEVELS)[0], float(track.end - track.start)),)
+            found[BEATS] = (beats_of(flux.onset_flux(found.pop(LEVELS)[0]), float(track.end - track.start)),)
         known.update(found)
     return known
 

@@ -62,20 +62,33 @@ def _response(band: Band, size: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class FilterBank:
-    """Filters of spectra: `weights` BxM of the power at B frequencies, the first of which is number `first`."""
+    """`count` filters of spectra, by groups of neighbours.
 
-    weights: Floats
-    first: int
+    A group is the number of its first frequency, and its weights of the power at B frequencies from there on, BxM.
+    """
+
+    groups: tuple[tuple[int, Floats], ...]
+    count: int
 
     def of(self, power: Floats) -> Floats:
-        """Returns the power in each filter, NxM, of spectra, NxF."""
-        return power[:, self.first : self.first + len(self.weights)] @ self.weights
+        """Returns the power in each filter, Nx`count`, of spectra, NxF."""
+        parts = [power[:, first : first + len(weights)] @ weights for first, weights in self.groups]
+        return np.concatenate(parts, axis=1)
+
+
+_GROUP = 10
+"""Filters of a group: in more of them, most weights are 0."""
 
 
 def filter_bank(weights: NDArray[np.float64]) -> FilterBank:
-    """Returns filters with these weights of the power at all frequencies, FxM; those without a weight are dropped."""
-    used = np.flatnonzero(weights.any(1))
-    return FilterBank(np.asarray(weights[used[0] : used[-1] + 1], np.float32), int(used[0]))
+    """Returns filters with these weights of the power at all frequencies, FxM; frequencies without one are dropped."""
+    _, count = weights.shape
+    groups = []
+    for start in range(0, count, _GROUP):
+        group = weights[:, start : start + _GROUP]
+        used = np.flatnonzero(group.any(1))
+        groups.append((int(used[0]), np.asarray(group[used[0] : used[-1] + 1], np.float32)))
+    return FilterBank(tuple(groups), count)
 
 
 @lru_cache(maxsize=64)

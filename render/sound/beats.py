@@ -31,19 +31,22 @@ def track_beats(strength: Floats, period: Floats) -> NDArray[np.int64]:
     scores = np.zeros(reach + len(strength), np.float32)
     lags = np.zeros(len(strength), np.int16)
     start = 0
+    rows = np.arange(reach)
     while start < len(strength):
         beat = float(period[start])
         least, most = int(np.ceil(SHORTEST * beat)), int(LONGEST * beat)
         count = min(least, len(strength) - start)
         choices = np.arange(most, least - 1, -1)
         costs = (TIGHTNESS * np.square(np.log(choices / beat))).astype(np.float32)
-        first = reach + start - most
-        earlier = scores[first + np.arange(count)[:, None] + np.arange(len(choices))]
+        # Row k is what precedes frame start + k: sliding_window_view, which takes longer than all the rest.
+        first = (reach + start - most) * scores.itemsize
+        earlier = np.ndarray((count, len(choices)), scores.dtype, scores, first, scores.strides * 2)
         values = earlier - costs
         best = values.argmax(1)
-        scores[reach + start : reach + start + count] = strength[start : start + count] + values.max(1)
-        lags[start : start + count] = choices[best]
-        start += count
+        end = start + count
+        scores[reach + start : reach + end] = strength[start:end] + values[rows[:count], best]
+        lags[start:end] = most - best
+        start = end
     tail = int(period[-1])
     frame = len(strength) - tail + int(scores[-tail:].argmax())
     frames = []
@@ -75,8 +78,8 @@ def extended(beats: Times, start: float, end: float) -> Times:
 
 def _nearby_onsets(strength: Floats, frames: NDArray[np.int64]) -> tuple[Times, Times]:
     """The greatest onset strength near each beat, at the top of a parabola, and its weight in [0, 1]."""
-    padded = np.pad(strength.astype(np.float64), REFINE + 1)
-    windows = sliding_window_view(padded, 2 * REFINE + 3)[frames]
+    padded = np.pad(strength, REFINE + 1)
+    windows = sliding_window_view(padded, 2 * REFINE + 3)[frames].astype(np.float64)
     inner = windows[:, 1:-1]
     place = inner.argmax(1)
     rows = np.arange(len(frames))

@@ -35,7 +35,9 @@ LOW_HOP = HOP // DECIMATION
 """Samples of a hop in the low stream."""
 _TAPS = 129
 _OUTPUTS = 16
-"""Samples of the low stream that one row of a matrix product makes."""
+"""Samples of the low stream that are made of so many DECIMATION of samples, and as many before and after them."""
+_AT_ONCE = 2**17
+"""Samples of the windows that are transformed at once: more do not remain in a processor's cache."""
 
 
 class Block:
@@ -60,12 +62,11 @@ class Block:
     @cached_property
     def low(self) -> Floats:
         """The low stream of block and margins: one sample of DECIMATION."""
-        half = _TAPS // 2
-        padded = np.pad(self.samples, half)
         step = _OUTPUTS * DECIMATION
-        width = (_OUTPUTS - 1) * DECIMATION + _TAPS
-        rows = sliding_window_view(padded, width)[::step]
-        return (np.ascontiguousarray(rows) @ _decimator()).reshape(-1)
+        rows = np.pad(self.samples, step).reshape(-1, step)
+        before, here, after = np.split(rows @ _decimator(), 3, axis=1)
+        low: Floats = before[:-2] + here[1:-1] + after[2:]
+        return low.reshape(-1)
 
     @cached_property
     def low_spectrum(self) -> NDArray[np.complex64]:
@@ -112,9 +113,11 @@ def window_power(samples: Floats, size: int, hop: int) -> Floats:
     """
     windows = sliding_window_view(samples, size)[::hop]
     result = np.empty((len(windows), size // 2 + 1), np.float32)
-    for start in range(0, len(windows), 64):
-        spectra = fft.rfft(windows[start : start + 64] * _window(size), axis=1)
-        np.square(np.abs(spectra), out=result[start : start + 64])
+    count = _AT_ONCE // size
+    for start in range(0, len(windows), count):
+        parts: Floats = fft.rfft(windows[start : start + count] * _window(size), axis=1).view(np.float32)
+        np.square(parts, out=parts)
+        np.add(parts[:, 0::2], parts[:, 1::2], out=result[start : start + count])
     return result
 
 
@@ -132,9 +135,14 @@ def _window(size: int) -> Floats:
 
 @lru_cache
 def _decimator() -> Floats:
-    """The matrix that makes _OUTPUTS samples of the low stream; its filter passes 3.3 kHz and stops what would fold."""
+    """The matrix that makes what samples add to the low stream after, around and before them, _OUTPUTS columns each.
+
+    The filter passes 3.3 kHz and stops what would fold.
+    """
     taps = signal.firwin(_TAPS, LOW_RATE / 2, window=("kaiser", 8.0), fs=RATE)
-    matrix = np.zeros(((_OUTPUTS - 1) * DECIMATION + _TAPS, _OUTPUTS), np.float32)
+    step = _OUTPUTS * DECIMATION
+    matrix = np.zeros((3 * step, _OUTPUTS), np.float32)
     for output in range(_OUTPUTS):
-        matrix[output * DECIMATION : output * DECIMATION + _TAPS, output] = taps
-    return matrix
+        first = step + output * DECIMATION - _TAPS // 2
+        matrix[first : first + _TAPS, output] = taps
+    return np.concatenate(np.split(matrix, 3), axis=1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import fft, signal
 
 from render.sound.blocks import CORE, HOP_RATE, LOW_HOP, LOW_RATE, MARGIN, Block, Floats, window_power
-from render.sound.medians import median
+from render.sound.medians import running_median
 
 HOPS = 5
 """Hops from one spectrum to the next: 50 ms."""
@@ -43,7 +43,7 @@ def pitch_power(block: Block) -> Floats:
     first, last = (round(frequency * SIZE / LOW_RATE) for frequency in RANGE)
     middle, left, right = power[:, first:last], power[:, first - 1 : last - 1], power[:, first + 1 : last + 1]
     is_peak = (middle > left) & (middle >= right) & (middle > FAINT * middle.max(1, keepdims=True))
-    rows, columns = np.nonzero(is_peak)
+    rows, columns = np.divmod(np.flatnonzero(is_peak), last - first)
     a, b, c = (np.log(side[rows, columns]) for side in (left, middle, right))
     shift = (a - c) / (2 * (a - 2 * b + c) - np.float32(1e-6))
     frequencies = ((first + columns).astype(np.float32) + shift) * np.float32(LOW_RATE / SIZE)
@@ -63,7 +63,7 @@ def _steady(low: Floats, start: int, end: int) -> Floats:
     samples = low[(first - around - 1) * STEP : (last + around + 1) * STEP]
     spectra: NDArray[np.complex64] = fft.rfft(sliding_window_view(samples, 2 * STEP)[::STEP] * _window(), axis=1)
     sizes = np.abs(spectra)
-    usual = median([sizes[i : len(sizes) - 2 * around + i] for i in range(TIMES)])
+    usual = running_median(sizes, TIMES)
     inner = slice(around, len(sizes) - around)
     spectra = spectra[inner] * np.minimum(usual / np.maximum(sizes[inner], np.float32(1e-20)), np.float32(1))
     pieces: Floats = fft.irfft(spectra, 2 * STEP, axis=1)
@@ -81,8 +81,8 @@ def _weight(frequencies: Floats) -> Floats:
     return np.asarray(np.exp(-0.5 * np.square(np.log2(frequencies / CENTRE) / OCTAVES)), np.float32)
 
 
-def shares(power: Floats, loud: float) -> Floats:
-    """Returns the share of each pitch, Nx12 in [0, 1]; 0 where the sound is much quieter than `loud`."""
-    total = power.sum(1, keepdims=True)
-    share = power / np.maximum(total, np.float32(QUIET * loud**2))
-    return np.where(total > QUIET * loud**2, share, np.float32(0)).astype(np.float32)
+def share(power: Floats, pitch: int, loud: float) -> Floats:
+    """Returns the share of a pitch, in [0, 1], of the powers of all, Nx12; 0 where it is much quieter than `loud`."""
+    total = power.sum(1)
+    found = power[:, pitch] / np.maximum(total, np.float32(QUIET * loud**2))
+    return np.where(total > QUIET * loud**2, found, np.float32(0))

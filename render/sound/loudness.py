@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
+from scipy import ndimage, signal
 
 from render.sound.blocks import Floats
 
@@ -22,10 +22,9 @@ def root_mean_square(energy: Floats, rate: float) -> Floats:
     if not len(energy):
         return energy
     taps = signal.windows.hann(2 * round(WINDOW * rate / 2) + 1)[1:-1]
-    weight = np.convolve(np.ones(len(energy)), taps)
-    total = np.convolve(np.maximum(energy.astype(np.float64), 0), taps)
-    inside = slice(len(taps) // 2, len(taps) // 2 + len(energy))
-    return np.asarray(np.sqrt(np.maximum(total[inside], 0) / weight[inside]), np.float32)
+    total = ndimage.convolve1d(np.maximum(energy, 0), taps, mode="constant")
+    weight = ndimage.convolve1d(np.ones_like(energy), taps, mode="constant")
+    return np.asarray(np.sqrt(total / weight))
 
 
 def loud_level(loudness: NDArray[np.floating]) -> float:

@@ -81,8 +81,7 @@ def filters_of(measure: Measure) -> FilterBank:
 
 def least_flux(measure: Measure) -> float:
     """Returns the decibels by which the flux of an onset at least exceeds what is usual around it."""
-    _, count = filters_of(measure).weights.shape
-    return float(MIN_FLUX + NOISE_FLUX / count)
+    return float(MIN_FLUX + NOISE_FLUX / filters_of(measure).count)
 
 
 def mel_power(block: Block, measure: Measure) -> tuple[Floats, int]:

@@ -27,7 +27,7 @@ from render.sound.blocks import (
     window_power,
 )
 from render.sound.measures import Part
-from render.sound.medians import median
+from render.sound.medians import running_median
 
 HOPS = 2
 """Hops from one spectrum to the next."""
@@ -85,14 +85,9 @@ def _separated(block: Block) -> tuple[Floats, NDArray[np.int16]]:
     power = _spectrogram(block)
     levels = _levels(power)
     power = power[half:-half]
-    differences = np.empty(power.shape, np.int16)
-    for start in range(0, len(power), 128):
-        rows = slice(start, min(start + 128, len(power)))
-        padded = np.pad(levels[rows.start + half : rows.stop + half], ((0, 0), (half, half)), mode="reflect")
-        harmonic = median([levels[rows.start + i : rows.stop + i] for i in range(LENGTH)])
-        percussive = median([padded[:, i : i + power.shape[1]] for i in range(LENGTH)])
-        differences[rows] = harmonic.astype(np.int16) - percussive
-    return power, differences
+    along = np.pad(levels[half:-half].T, ((half, half), (0, 0)), mode="reflect")
+    harmonic, percussive = running_median(levels, LENGTH), running_median(along, LENGTH).T
+    return power, np.subtract(harmonic, percussive, dtype=np.int16)
 
 
 def _spectrogram(block: Block) -> Floats:
@@ -101,7 +96,8 @@ def _spectrogram(block: Block) -> Floats:
     count = (CORE + 2 * FINE_AROUND) // HOPS
     start = (MARGIN - FINE_AROUND) * LOW_HOP + hop // 2 - SIZE // 2
     single = window_power(block.low[start : start + (count - 1) * hop + SIZE], SIZE, hop)[:, :SINGLE]
-    wide = _wide_bands().of((block.fine[0::HOPS] + block.fine[1::HOPS]) / np.float32(HOPS))
+    wide = _wide_bands().of(block.fine)
+    wide = (wide[0::HOPS] + wide[1::HOPS]) / np.float32(HOPS)
     return np.concatenate((single, wide), axis=1)
 
 

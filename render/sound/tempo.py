@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from render.sound.beats import exact_beats, extended, track_beats
 from render.sound.blocks import HOP_RATE, Floats
-from render.sound.flux import onset_flux
 from render.sound.meter import choose_level
 from render.sound.tempogram import frame_periods, tempo_path
 
@@ -21,12 +20,12 @@ LEAST_CLARITY = 0.15
 """Mean correlation of the onset strength with itself, beats later, below which there is no beat."""
 
 
-def beats_of(levels: Floats, duration: float) -> NDArray[np.float64]:
+def beats_of(flux: Floats, duration: float) -> NDArray[np.float64]:
     """Returns the beats of a sound of `duration` seconds, in seconds from its start; none if there is no beat.
 
-    `levels` is the power in bands in all hops, as `band_levels` returns it.
+    `flux` is the onset flux of low, middle and high frequencies in all hops, 3xN.
     """
-    found = find_beats(onset_flux(levels))
+    found = find_beats(flux)
     if found is None:
         return np.zeros(0)
     return extended((found + 0.5) / HOP_RATE - LATENCY, 0.0, duration)

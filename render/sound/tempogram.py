@@ -25,7 +25,8 @@ MOVE_COST, JUMP_COST = 0.005, 1.0
 """What a change costs, times the square of its steps, and what a jump to any other tempo costs."""
 _SMOOTHING = 1.5
 """Frames of deviation from regularity that hardly weaken a correlation."""
-_BATCH = 64
+_BATCH, _PIECE = 64, 2**16
+"""Windows, and frames, that are computed at once."""
 
 
 def tempo_path(strength: Floats) -> tuple[Floats, float]:
@@ -44,7 +45,11 @@ def tempo_path(strength: Floats) -> tuple[Floats, float]:
 def frame_periods(path: Floats, count: int) -> Floats:
     """Returns the beat's period in frames at each of `count` frames."""
     centres = np.arange(len(path)) * STEP + min(WINDOW, count) / 2
-    return (60 * HOP_RATE / np.interp(np.arange(count), centres, path)).astype(np.float32)
+    periods = np.empty(count, np.float32)
+    for start in range(0, count, _PIECE):
+        frames = np.arange(start, min(start + _PIECE, count))
+        periods[frames] = 60 * HOP_RATE / np.interp(frames, centres, path)
+    return periods
 
 
 def correlate(strength: Floats) -> Floats:
@@ -86,7 +91,7 @@ def _best_path(scores: Floats) -> NDArray[np.int64]:
     reach = int(MOVES[-1])
     costs = (MOVE_COST * np.square(MOVES)).astype(np.float32)
     places = np.arange(scores.shape[1])
-    origins = np.zeros(scores.shape, np.int64)
+    origins = np.zeros(scores.shape, np.int16)
     padded = np.full(scores.shape[1] + 2 * reach, -np.inf, scores.dtype)
     neighbours = np.lib.stride_tricks.sliding_window_view(padded, len(MOVES))
     total = padded[reach:-reach]
