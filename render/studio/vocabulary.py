@@ -47,7 +47,7 @@ Value = tuple[str | int, str]
 def network_of(outline: Outline) -> str:
     """Returns the name of the scene's network; that of the default network where the text names none that exists."""
     name = outline.values.get(("network", "name")) or outline.values.get(("network",), "")
-    return name if is_model(name) else str(SceneSpec.model_fields["network"].default)
+    return name if name and is_model(name) else str(SceneSpec.model_fields["network"].default)
 
 
 def names_at(path: Loc, outline: Outline) -> Iterator[Value]:
