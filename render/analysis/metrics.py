@@ -31,7 +31,7 @@ from render.pipeline.catalogue import MODELS
 from render.pipeline.embedded import upgraded_metadata
 from render.pipeline.engine import Engine, open_engine
 from render.pipeline.identity import follows_film_sound
-from render.pipeline.inputs import camera_path, clip_views
+from render.pipeline.inputs import clip_views
 from render.pipeline.plan import Options, plan
 from render.pipeline.scene import Scene, complete
 from render.scene.model import SceneSpec

@@ -17,6 +17,9 @@ from render.errors import RenderError, UsageError
 from render.pipeline.scene import Scene
 from render.studio import key_edits
 from render.studio.camera_view import CameraView
+from render.studio.dream_messages import SceneText
+from render.studio.dream_preview import DreamPreview
+from render.studio.dream_view import DreamView
 from render.studio.editing import Editing, Shared
 from render.studio.key_edits import Edits
 from render.studio.media import PREFIX, Media
@@ -40,6 +43,7 @@ class Studio:
     shared: Shared
     media: Media
     previews: Path
+    dream: DreamPreview
 
 
 def register(studio: Studio) -> None:
@@ -63,6 +67,8 @@ class Page:
         self._studio = studio
         self._name = ""
         self._scene: Scene | None = None
+        self._is_valid = False
+        self._frame = 0
         with ui.element("main").classes("studio"):
             bar = ui.element("header").classes("bar")
             self._notices = Notices()
@@ -75,11 +81,23 @@ class Page:
             with _panel("text", "Scene"):
                 self._editing.build_panel()
             with _panel("picture", "Picture"):
-                self._camera = CameraView(studio.media, studio.previews, on_seek=self._played)
+                with ui.tabs().props("dense no-caps align=left") as tabs:
+                    camera, dream = ui.tab("Camera"), ui.tab("Dream")
+                with ui.tab_panels(tabs, value=camera, animated=False, keep_alive=True):
+                    with ui.tab_panel(camera):
+                        self._camera = CameraView(studio.media, studio.previews, on_seek=self._played)
+                    with ui.tab_panel(dream):
+                        DreamView(
+                            studio.media,
+                            studio.dream,
+                            scene=self._scene_text,
+                            frame=lambda: self._frame,
+                            on_seek=self._played,
+                        )
             self._films = _panel("films", "Films")
             with _panel("motion", "Timeline"):
                 self._timeline = TimelineView(
-                    on_seek=lambda given: self._camera.seek(int(given["frame"])),
+                    on_seek=lambda given: self._seek(int(given["frame"])),
                     on_move_key=partial(self._change_track, key_edits.move_key),
                     on_add_key=partial(self._change_track, key_edits.add_key),
                     on_remove_key=partial(self._change_track, key_edits.remove_key),
@@ -106,6 +124,7 @@ class Page:
 
     def _checked(self, checked: Checked) -> None:
         """Displays the film of a text that is a scene; of one that is none, the film before it."""
+        self._is_valid = checked.scene is not None
         if checked.scene is not None:
             self._scene = checked.scene
             background_tasks.create(self._display(checked.scene))
@@ -135,7 +154,24 @@ class Page:
             self._editing.edit(edits)
 
     def _played(self, frame: int) -> None:
+        self._frame = frame
         self._timeline.seek(frame)
+
+    def _seek(self, frame: int) -> None:
+        self._frame = frame
+        self._camera.seek(frame)
+
+    def _scene_text(self) -> SceneText | None:
+        """Returns what the preview process needs of the text; None when it has problems."""
+        path = self._editing.path
+        if path is None or self._scene is None or not self._is_valid:
+            return None
+        try:
+            self._studio.workspace.require_inside(self._scene)
+        except UsageError as error:
+            self._notices.add(str(error))
+            return None
+        return SceneText(text=self._editing.text, path=str(path), folder=str(self._studio.workspace.folder))
 
 
 def _panel(kind: str, label: str) -> ui.element:

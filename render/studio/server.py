@@ -11,10 +11,12 @@ from tempfile import TemporaryDirectory
 import psutil
 import uvicorn
 from fastapi import FastAPI
+from nicegui import app as nicegui_app
 from nicegui import ui
 
 from render.errors import StorageError, UsageError
 from render.studio import page
+from render.studio.dream_preview import DreamPreview
 from render.studio.editing import Shared
 from render.studio.media import Media
 from render.studio.scene_file import drafts_folder
@@ -25,6 +27,8 @@ LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8420
 PORTS = 20
 """Ports that are tried from the default one on, when none is named."""
+
+BACKLOG = 128
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,11 @@ def serve(path: Path, address: Address, announce: Callable[[str], None]) -> None
         port = bound.getsockname()[1]
         access = Access(address.hosts(port), address.password, cookie=f"render-studio-{port}")
         app = FastAPI(openapi_url=None)
-        media = Media([workspace.folder, Path(previews)])
+        dream = DreamPreview()
+        nicegui_app.on_shutdown(dream.stop)
+        media = Media([workspace.folder, Path(previews), dream.folder])
         shared = Shared(drafts_folder())
-        page.register(page.Studio(workspace, name, shared=shared, media=media, previews=Path(previews)))
+        page.register(page.Studio(workspace, name, shared=shared, media=media, previews=Path(previews), dream=dream))
         ui.run_with(app, title="render studio", dark=None, show_welcome_message=False, reconnect_timeout=30)
         guard = Guard(app, access, max_body=MAX_UPLOAD)
         config = uvicorn.Config(guard, log_level="warning", server_header=False, ws_max_size=2**22)
@@ -92,6 +98,7 @@ def _bound(address: Address) -> socket.socket:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind((address.host, port))
+            bound.listen(BACKLOG)  # a browser that comes before the server answers waits
         except OSError as error:
             bound.close()
             message = f"cannot serve at {address.host}:{port}: {error.strerror}"

@@ -1,8 +1,8 @@
 """The process that makes the stills of variations: `python -m render.studio.variations_process`.
 
 Its first answer to a request is `{"cells": [{"label": ..., "values": {KEY: VALUE}}, ...], "columns": N}`; then it
-answers `{"cell": NUMBER, "file": PATH}` for each that is there, or with `message` for one that cannot be made. The cells
-are a sweep's, in a folder of the cache, where the same request finds them.
+answers `{"cell": NUMBER, "file": PATH}` for each that is there, or with `message` for one that cannot be made. Cells
+are those of a sweep, in a folder of the cache, where the same request finds them.
 """
 
 from __future__ import annotations

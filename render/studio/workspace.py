@@ -68,7 +68,7 @@ class Workspace:
     def require_inside(self, scene: Scene) -> None:
         """Raises UsageError for a scene that reads or writes outside the folder."""
         files = [(".".join(map(str, keys)), path) for keys, path in scene.paths.items()]
-        files.append(("output.path", Path(scene.output.path)))
+        files.append(("output.path", self.folder / scene.output.path))
         for key, path in files:
             if not self.contains(path):
                 raise UsageError(f"{key} leads out of the folder that the studio works in: {path}")

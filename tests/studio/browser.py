@@ -114,6 +114,14 @@ class Browser:
             lambda: next((e for e in self.all("button") if e.text.strip() == label and e.is_displayed()), None)
         ).click()
 
+    def click_tab(self, label: str) -> None:
+        """Chooses the tab of a label."""
+        self.wait("[role=tab]", label).click()
+
+    def move_to(self, element: WebElement) -> None:
+        """Moves the pointer to the middle of an element."""
+        ActionChains(self.driver).move_to_element(element).perform()
+
     def screenshot(self, path: Path) -> None:
         """Writes a PNG of the page."""
         self.driver.save_screenshot(str(path))
