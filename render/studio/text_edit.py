@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from yaml.nodes import CollectionNode
@@ -36,7 +37,7 @@ def edits_to(text: str, values: Mapping[str, Any]) -> tuple[TextEdit, ...]:
     if not isinstance(now, dict):
         raise UsageError("the text is no mapping, and so no scene")
     difference.visit((), now, values)
-    edits = tuple(sorted(difference.edits, key=lambda edit: (edit.start, edit.end)))
+    edits = difference.sorted_edits()
     try:
         is_reached = is_same(parse_yaml(apply_edits(text, edits), NAME).plain(), values)
     except SceneError:
@@ -81,6 +82,15 @@ class _Difference:
         self.layout = layout
         self.edits: list[TextEdit] = []
 
+    def sorted_edits(self) -> tuple[TextEdit, ...]:
+        """Returns the edits in the order of the text; insertions at one place are one edit, the innermost first."""
+
+        def place(edit: TextEdit) -> tuple[int, int]:
+            return edit.start, edit.end
+
+        groups = groupby(sorted(self.edits, key=place), key=place)
+        return tuple(TextEdit(*at, "".join(edit.text for edit in edits)) for at, edits in groups)
+
     def visit(self, path: Loc, now: Any, wanted: Any) -> None:
         """Collects the edits at a path of the text, which has the value `now`."""
         if is_same(now, wanted):
@@ -109,13 +119,13 @@ class _Difference:
             (old,), (new,) = removed, added
             self.edits.append(self.layout.replace_scalar(self.layout.key((*path, old)), _key_text(new)))
             self.visit((*path, old), now[old], wanted[new])
+            removed = added = []
         elif len(removed) == len(now):
             return False
-        else:
-            self._remove(path, removed)
-            self._add(path, wanted, added=added, removed=removed)
         for key in now.keys() & wanted.keys():
             self.visit((*path, key), now[key], wanted[key])
+        self._remove(path, removed)
+        self._add(path, wanted, added=added, removed=removed)
         return True
 
     def _visit_items(self, path: Loc, now: list[Any], wanted: Sequence[Any]) -> None:

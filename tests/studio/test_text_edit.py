@@ -53,6 +53,11 @@ CASES = {
         {"m": {"a": 1, "c": 3}},
         "m:\n  a: 1\n  # c\n  c: 3\n",
     ),
+    "an item and a key after it are inserted at one place": (
+        "a:\n- 1\n",
+        {"a": [1, 2], "b": 3, "c": 4},
+        "a:\n- 1\n- 2\nb: 3\nc: 4\n",
+    ),
     "quotes of a key are kept": ("m: {'0s': 1}\n", {"m": {"1s": 1}}, "m: {'1s': 1}\n"),
     "lines end as they did": (
         "a: 1\r\nb:\r\n  c: 2\r\n",
