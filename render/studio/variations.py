@@ -131,13 +131,13 @@ def _key(value: Any, field: FieldInfo, path: Loc) -> Key | None:
             if number is None or bounds is None:
                 return None
             low, high = _around(number, bounds.low, bounds.high, name=name, is_ratio=bounds.geometric)
-            return Key(name, flow_text(value.raw), low, high, unit="/s" if value.per_second else "")
+            return Key(name, flow_text(value.raw), low=low, high=high, unit="/s" if value.per_second else "")
         case int():
             low, high = SEEDS if path[-1] == "seed" else _whole_around(value, *_bounds(field))
-            return Key(name, str(value), low, high, is_whole=True)
+            return Key(name, str(value), low=low, high=high, is_whole=True)
         case float():
             low, high = _around(value, *_bounds(field), name=name)
-            return Key(name, flow_text(value), low, high)
+            return Key(name, flow_text(value), low=low, high=high)
     return None
 
 
