@@ -117,7 +117,8 @@ class _Difference:
         added = [key for key in wanted if key not in now]
         if len(removed) == len(added) == 1:
             (old,), (new,) = removed, added
-            self.edits.append(self.layout.replace_scalar(self.layout.key((*path, old)), _key_text(new)))
+            renamed = self.layout.replace_scalar(self.layout.key((*path, old)), new)  # in the same quotes
+            self._edit(renamed.start, renamed.end, renamed.text if _PLAIN.fullmatch(new) else _key_text(new))
             self.visit((*path, old), now[old], wanted[new])
             removed = added = []
         elif len(removed) == len(now):
