@@ -49,6 +49,7 @@ class Editing:
         self._file: SceneFile | None = None
         self._saved: Saved | None = None
         self._revision = 0
+        self._checking = asyncio.Lock()
         self._is_writer = False
         self._kept: str | None = None
         self._reader_notice: str | None = None
@@ -215,8 +216,9 @@ class Editing:
     async def _settle(self, revision: int) -> None:
         """Checks a text, and keeps it as a draft, once no newer one is typed."""
         await asyncio.sleep(CHECK_SECONDS)
-        if revision == self._revision:
-            await self._check(revision)
+        async with self._checking:  # of a long text one check at a time, then that of the newest text
+            if revision == self._revision:
+                await self._check(revision)
         await asyncio.sleep(DRAFT_SECONDS)
         if revision == self._revision and self._is_writer:
             await run.io_bound(self._keep_draft)

@@ -66,7 +66,8 @@ def folder(tmp_path: Path) -> Path:
 def start_studio(folder: Path, tmp_path: Path) -> Iterator[StartStudio]:
     """Starts studios of the folder's scene, which end with the test. More options of the command line may be given."""
     running: list[StudioProcess] = []
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "RENDER_JOBS": str(tmp_path / "jobs")}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}  # NiceGUI reads it
+    environment |= {"XDG_STATE_HOME": str(tmp_path / "state"), "RENDER_JOBS": str(tmp_path / "jobs")}
 
     def start(*options: str) -> StudioProcess:
         command = [sys.executable, "-m", "render", "studio", str(folder / "scene.yaml"), *options]
