@@ -167,6 +167,14 @@ class Films:
         added = [task.model_copy(update={"id": str(first + i)}) for i, task in enumerate(moved)]
         request(job, Request(action="edit", tasks=tuple(task.id for task in moved), added=tuple(added)))
 
+    def sooner(self, film: Path) -> None:
+        """Puts a waiting film of the queue before the one that waits before it. Raises RenderError."""
+        waiting = [each.path for each in self.look() if each.is_own and each.stage in ("queued", "stopped")]
+        place = waiting.index(film) if film in waiting else 0
+        if place > 0:
+            waiting[place - 1 : place + 1] = [film, waiting[place - 1]]
+            self.order(waiting)
+
     def run(self) -> None:
         """Sees that the queue is worked on, in a process that outlives this one. Raises StorageError."""
         job = self._open()

@@ -99,6 +99,9 @@ def test_films_wait_in_the_order_in_which_they_were_added_and_can_be_put_into_an
     assert by_name(films)["b.mp4"].scene == "b.yaml"
     films.order([folder / "c.mp4", folder / "a.mp4", folder / "b.mp4"])
     assert list(stages(films)) == ["c.mp4", "a.mp4", "b.mp4"]
+    films.sooner(folder / "b.mp4")
+    assert list(stages(films)) == ["c.mp4", "b.mp4", "a.mp4"]
+    films.sooner(folder / "c.mp4")
     films.forget(folder / "a.mp4")
     assert list(stages(films)) == ["c.mp4", "b.mp4"]
     with pytest.raises(UsageError, match=r"a\.mp4 is not in the queue"):
