@@ -80,6 +80,11 @@ class Editing:
         return None if self._file is None else self._file.path
 
     @property
+    def is_saved(self) -> bool:
+        """Whether the file says what the page displays."""
+        return self._saved is not None and self._saved.text == self.text
+
+    @property
     def can_write(self) -> bool:
         """Whether this page may change the text."""
         return self._is_writer

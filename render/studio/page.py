@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import Response
-from fastapi.responses import FileResponse
-from nicegui import Client, app, background_tasks, run, ui
+from nicegui import Client, background_tasks, run, ui
 
 from render.errors import RenderError, UsageError
 from render.pipeline.scene import Scene
@@ -21,15 +19,15 @@ from render.studio.dream_messages import SceneText
 from render.studio.dream_preview import DreamPreview
 from render.studio.dream_view import DreamView
 from render.studio.editing import Editing, Shared
+from render.studio.films_panel import FilmsPanel, FilmWatch
 from render.studio.key_edits import Edits
-from render.studio.media import PREFIX, Media
+from render.studio.media import Media
 from render.studio.notices import Notices
 from render.studio.problems import Checked, check
 from render.studio.timeline import sound_of
 from render.studio.timeline_view import TimelineView
 from render.studio.workspace import Workspace
 
-MEDIA_HEADERS = {"cache-control": "private, max-age=3600"}
 STYLE = Path(__file__).with_name("studio.css")
 
 
@@ -44,6 +42,7 @@ class Studio:
     media: Media
     previews: Path
     dream: DreamPreview
+    watch: FilmWatch
 
 
 def register(studio: Studio) -> None:
@@ -53,11 +52,6 @@ def register(studio: Studio) -> None:
     async def index(client: Client, scene: str = "") -> None:
         ui.add_css(STYLE)
         Page(studio, client).open(scene or studio.first)
-
-    @app.get(PREFIX + "{media_id}")
-    def media(media_id: str) -> Response:
-        file = studio.media.file(media_id)
-        return Response(status_code=404) if file is None else FileResponse(file, headers=MEDIA_HEADERS)
 
 
 class Page:
@@ -94,7 +88,8 @@ class Page:
                             frame=lambda: self._frame,
                             on_seek=self._played,
                         )
-            self._films = _panel("films", "Films")
+            with _panel("films", "Films"):
+                FilmsPanel(studio.watch, studio.media, scene=self._saved_scene)
             with _panel("motion", "Timeline"):
                 self._timeline = TimelineView(
                     on_seek=lambda given: self._seek(int(given["frame"])),
@@ -160,6 +155,16 @@ class Page:
     def _seek(self, frame: int) -> None:
         self._frame = frame
         self._camera.seek(frame)
+
+    def _saved_scene(self) -> Path:
+        """Returns the path of the scene, which is what the page displays. Raises UsageError."""
+        path = self._editing.path
+        if path is None or self._scene is None or not self._is_valid:
+            raise UsageError("the text has problems")
+        if not self._editing.is_saved:
+            raise UsageError("the text is not saved: a film is made of the file")
+        self._studio.workspace.require_inside(self._scene)
+        return path
 
     def _scene_text(self) -> SceneText | None:
         """Returns what the preview process needs of the text; None when it has problems."""

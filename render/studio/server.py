@@ -15,9 +15,11 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from render.errors import StorageError, UsageError
-from render.studio import page
+from render.studio import media_route, page
 from render.studio.dream_preview import DreamPreview
 from render.studio.editing import Shared
+from render.studio.films import Films
+from render.studio.films_panel import FilmWatch
 from render.studio.media import Media
 from render.studio.scene_file import drafts_folder
 from render.studio.security import Access, Guard
@@ -79,7 +81,27 @@ def serve(path: Path, address: Address, announce: Callable[[str], None]) -> None
         nicegui_app.on_shutdown(dream.stop)
         media = Media([workspace.folder, Path(previews), dream.folder])
         shared = Shared(drafts_folder())
-        page.register(page.Studio(workspace, name, shared=shared, media=media, previews=Path(previews), dream=dream))
+        media_route.register(nicegui_app, media)
+        studio = page.Studio(
+            workspace,
+            name,
+            shared=shared,
+            media=media,
+            previews=Path(previews),
+            dream=dream,
+            watch=FilmWatch(Films(workspace.folder)),
+        )
+        page.register(studio)
+            page.Studio(
+                workspace,
+                name,
+                shared=shared,
+                media=media,
+                previews=Path(previews),
+                dream=dream,
+                watch=FilmWatch(Films(workspace.folder)),
+            )
+        )
         ui.run_with(app, title="render studio", dark=None, show_welcome_message=False, reconnect_timeout=30)
         guard = Guard(app, access, max_body=MAX_UPLOAD)
         config = uvicorn.Config(guard, log_level="warning", server_header=False, ws_max_size=2**22)
