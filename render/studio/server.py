@@ -80,28 +80,17 @@ def serve(path: Path, address: Address, announce: Callable[[str], None]) -> None
         dream = DreamPreview()
         nicegui_app.on_shutdown(dream.stop)
         media = Media([workspace.folder, Path(previews), dream.folder])
-        shared = Shared(drafts_folder())
         media_route.register(nicegui_app, media)
         studio = page.Studio(
             workspace,
             name,
-            shared=shared,
+            shared=Shared(drafts_folder()),
             media=media,
             previews=Path(previews),
             dream=dream,
             watch=FilmWatch(Films(workspace.folder)),
         )
         page.register(studio)
-            page.Studio(
-                workspace,
-                name,
-                shared=shared,
-                media=media,
-                previews=Path(previews),
-                dream=dream,
-                watch=FilmWatch(Films(workspace.folder)),
-            )
-        )
         ui.run_with(app, title="render studio", dark=None, show_welcome_message=False, reconnect_timeout=30)
         guard = Guard(app, access, max_body=MAX_UPLOAD)
         config = uvicorn.Config(guard, log_level="warning", server_header=False, ws_max_size=2**22)
