@@ -31,7 +31,7 @@ class CameraView:
         with ui.element("div").classes("player"):
             self._video = ui.video("", controls=True, autoplay=False, muted=True, loop=True)
             self._video.props('aria-label="The camera\'s film"')
-            self._video.on("timeupdate", self._played, args=["target.currentTime"], throttle=0.1)
+            self._video.on("timeupdate", self._played, js_handler="(event) => emit(event.target.currentTime)")
             self._note = ui.label("").classes("quiet").props('role="status"')
         self._grid = ui.switch("Grid", on_change=self.refresh).props("dense")
 
@@ -77,9 +77,8 @@ class CameraView:
             self._video.seek(frame / float(self._scene.fps))
 
     def _played(self, event: events.GenericEventArguments) -> None:
-        seconds = event.args.get("target.currentTime") if isinstance(event.args, dict) else None
-        if isinstance(seconds, int | float) and self._scene is not None:
-            self._on_seek(min(int(seconds * float(self._scene.fps)), self._scene.length - 1))
+        if isinstance(event.args, int | float) and self._scene is not None:
+            self._on_seek(min(int(event.args * float(self._scene.fps)), self._scene.length - 1))
 
 
 def is_same_camera(a: Scene, b: Scene) -> bool:

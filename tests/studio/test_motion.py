@@ -45,5 +45,7 @@ def test_the_cameras_film_plays_after_an_edit(start_studio: StartStudio, browser
     browser.until(lambda: browser.script(duration) == 1)
     browser.type_at(4, "0")
     browser.until(lambda: browser.script(duration) == 10)
+    browser.script("document.querySelector('video').currentTime = 5")
+    browser.wait(".timeline", "60 · 5.00 s")
     browser.script("document.querySelector('video').play()")
-    browser.until(lambda: browser.script("return document.querySelector('video').currentTime > 0"))
+    browser.until(lambda: browser.script("return document.querySelector('video').currentTime > 5"))
