@@ -15,6 +15,7 @@ from nicegui import ui
 
 from render.errors import StorageError, UsageError
 from render.studio import page
+from render.studio.child import pictures_folder
 from render.studio.editing import Shared
 from render.studio.media import Media
 from render.studio.scene_file import drafts_folder
@@ -71,7 +72,7 @@ def serve(path: Path, address: Address, announce: Callable[[str], None]) -> None
         port = bound.getsockname()[1]
         access = Access(address.hosts(port), address.password, cookie=f"render-studio-{port}")
         app = FastAPI(openapi_url=None)
-        media = Media([workspace.folder, Path(previews)])
+        media = Media([workspace.folder, Path(previews), pictures_folder()])
         shared = Shared(drafts_folder())
         page.register(page.Studio(workspace, name, shared=shared, media=media, previews=Path(previews)))
         ui.run_with(app, title="render studio", dark=None, show_welcome_message=False, reconnect_timeout=30)
