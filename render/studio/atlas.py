@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from render.analysis.atlas import still
-from render.errors import StorageError, UsageError
+from render.errors import UsageError
 from render.models.registry import layer_map, model_spec
 from render.pipeline.identity import portable_scene
 from render.pipeline.scene import Scene
 from render.scene.objectives import NetworkSpec
 from render.scene.yaml_tree import parse_yaml
+from render.studio.child import pictures_folder
 from render.studio.key_edits import Edits, append_value, set_value
 from render.studio.text_edit import NAME
-from render.system.cache import cache_folder
 
 SIDES = (112, 224, 448)
 """Pixels of a picture's side: the first at which the network can see it."""
@@ -43,6 +43,12 @@ class Tile:
     note: str
     objective: Mapping[str, Any]
     layer: str | None = None
+
+
+def located_network(scene: Scene) -> NetworkSpec:
+    """Returns the network of a scene, with the path of its weights as it is."""
+    network, file = scene.spec.network, scene.paths.get(("network", "weights_file"))
+    return network if file is None else network.model_copy(update={"weights_file": str(file.absolute())})
 
 
 def layer_tiles(network: NetworkSpec, search: str = "") -> list[Tile]:
@@ -87,7 +93,7 @@ def objective_edits(text: str, objective: Mapping[str, Any], *, is_replacing: bo
     """Returns the edits that append an objective to a scene's, or that put it in the place of the only one.
 
     The weight and the mask of a replaced one stay. Raises UsageError when there are several to replace, and as
-    `key_edits.set_value`.
+    `key_edits.set_values`.
     """
     new = dict(objective)
     if not is_replacing:
@@ -118,7 +124,4 @@ def picture_file(scene: Scene, weights: str) -> Path:
     """
     recipe = {"version": VERSION, "weights": weights, "scene": portable_scene(scene)}
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-    try:
-        return cache_folder() / "atlas" / key[:2] / f"{key}.jpg"
-    except OSError as error:
-        raise StorageError(f"there is no folder for pictures: {error}") from None
+    return pictures_folder() / "atlas" / key[:2] / f"{key}.jpg"

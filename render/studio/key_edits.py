@@ -119,17 +119,22 @@ def set_constant(text: str, scene: Scene, track: str, *, value: float) -> Edits:
 
 
 def set_value(text: str, key: str, value: Any) -> Edits:
-    """Returns the edits that do in the text what `--set KEY=VALUE` does: replace or insert a value at a dotted key.
+    """Returns the edits that set one value; see `set_values`."""
+    return set_values(text, {key: value})
 
-    Raises SceneError when the key or value is impossible, or the text not YAML; UsageError when the text cannot be
+
+def set_values(text: str, values: Mapping[str, Any]) -> Edits:
+    """Returns the edits that do in the text what `--set KEY=VALUE` does: replace or insert values at dotted keys.
+
+    Raises SceneError when a key or value is impossible, or the text not YAML; UsageError when the text cannot be
     edited in place.
     """
-    root = document.apply_overrides(parse_yaml(text, NAME), [document.replacement(key, value)])
-    return edits_to(text, root.plain())
+    overrides = [document.replacement(key, value) for key, value in values.items()]
+    return edits_to(text, document.apply_overrides(parse_yaml(text, NAME), overrides).plain())
 
 
 def append_value(text: str, key: str, value: Any) -> Edits:
-    """Returns the edits that append an item to a list, an objective to `objectives`. Raises as `set_value`."""
+    """Returns the edits that append an item to a list, an objective to `objectives`. Raises as `set_values`."""
     items: Any = parse_yaml(text, NAME).plain()
     for step in key.split("."):
         items = items.get(step) if isinstance(items, dict) else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from nicegui import Client, background_tasks, run, ui
 from render.errors import RenderError, UsageError
 from render.pipeline.scene import Scene
 from render.studio import key_edits
+from render.studio.atlas import located_network, objective_edits
+from render.studio.atlas_view import AtlasView
 from render.studio.camera_view import CameraView
+from render.studio.child import Answer, Child
 from render.studio.dream_messages import SceneText
 from render.studio.dream_preview import DreamPreview
 from render.studio.dream_view import DreamView
@@ -23,11 +26,16 @@ from render.studio.films_panel import FilmsPanel, FilmWatch
 from render.studio.key_edits import Edits
 from render.studio.media import Media
 from render.studio.notices import Notices
+from render.studio.painter import Painter
 from render.studio.problems import Checked, check
 from render.studio.timeline import sound_of
 from render.studio.timeline_view import TimelineView
+from render.studio.variations import Choice, Request, variable_keys
+from render.studio.variations_view import VariationsView
 from render.studio.workspace import Workspace
 
+CAMERA, DREAM, ATLAS, VARIATIONS = "Camera", "Dream", "Atlas", "Variations"
+"""Tabs of the picture."""
 STYLE = Path(__file__).with_name("studio.css")
 
 
@@ -43,6 +51,7 @@ class Studio:
     previews: Path
     dream: DreamPreview
     watch: FilmWatch
+    painter: Painter = field(default_factory=lambda: Painter(Child("render.studio.atlas_process")))
 
 
 def register(studio: Studio) -> None:
@@ -63,6 +72,7 @@ class Page:
         self._scene: Scene | None = None
         self._is_valid = False
         self._frame = 0
+        self._variation = Child("render.studio.variations_process")
         with ui.element("main").classes("studio"):
             bar = ui.element("header").classes("bar")
             self._notices = Notices()
@@ -75,19 +85,7 @@ class Page:
             with _panel("text", "Scene"):
                 self._editing.build_panel()
             with _panel("picture", "Picture"):
-                with ui.tabs().props("dense no-caps align=left") as tabs:
-                    camera, dream = ui.tab("Camera"), ui.tab("Dream")
-                with ui.tab_panels(tabs, value=camera, animated=False, keep_alive=True):
-                    with ui.tab_panel(camera):
-                        self._camera = CameraView(studio.media, studio.previews, on_seek=self._played)
-                    with ui.tab_panel(dream):
-                        DreamView(
-                            studio.media,
-                            studio.dream,
-                            scene=self._scene_text,
-                            frame=lambda: self._frame,
-                            on_seek=self._played,
-                        )
+                self._build_picture(client)
             with _panel("films", "Films"):
                 FilmsPanel(studio.watch, studio.media, scene=self._saved_scene)
             with _panel("motion", "Timeline"):
@@ -99,6 +97,38 @@ class Page:
                     on_set_easing=partial(self._change_track, key_edits.set_easing),
                     on_set_constant=partial(self._change_track, key_edits.set_constant),
                 )
+
+    def _build_picture(self, client: Client) -> None:
+        """Builds the tabs of the picture."""
+        with ui.tabs(on_change=self._activate).props("dense no-caps align=left") as self._tabs:
+            for name in (CAMERA, DREAM, ATLAS, VARIATIONS):
+                ui.tab(name)
+        with ui.tab_panels(self._tabs, value=CAMERA, keep_alive=True).classes("views"):
+            with ui.tab_panel(CAMERA):
+                self._camera = CameraView(self._studio.media, self._studio.previews, on_seek=self._played)
+            with ui.tab_panel(DREAM):
+                DreamView(
+                    self._studio.media,
+                    self._studio.dream,
+                    scene=self._scene_text,
+                    frame=lambda: self._frame,
+                    on_seek=self._played,
+                )
+            with ui.tab_panel(ATLAS):
+                self._atlas = AtlasView(self._studio.painter, url=self._studio.media.url, on_choose=self._choose)
+            with ui.tab_panel(VARIATIONS):
+                self._variations = VariationsView(make=self._vary, url=self._studio.media.url, on_adopt=self._adopt)
+        client.on_connect(self._activate)
+        client.on_disconnect(self._rest)
+
+    async def _activate(self) -> None:
+        """Makes the pictures of the tab that is open."""
+        await self._atlas.set_active(self._tabs.value == ATLAS)
+
+    async def _rest(self) -> None:
+        """Makes no more pictures: nobody looks at them."""
+        await self._atlas.set_active(False)
+        self._variations.stop()
 
     def open(self, name: str) -> None:
         """Opens a scene of the folder; an empty name opens the first one."""
@@ -127,6 +157,10 @@ class Page:
     async def _display(self, scene: Scene) -> None:
         await self._timeline.display(scene)
         await self._camera.display(scene)
+        await self._atlas.display(located_network(scene))
+        keys = await run.io_bound(variable_keys, scene)
+        if keys is not None:  # None: the server ends
+            self._variations.display(keys, scene.length)
         if self._scene is scene and (found := await run.io_bound(sound_of, scene)) is not None:
             self._timeline.display_sound(found["waveform"])
 
@@ -147,6 +181,31 @@ class Page:
             self._timeline.restore()
         else:
             self._editing.edit(edits)
+
+    def _choose(self, objective: dict[str, Any], is_replacing: bool) -> None:
+        """Puts an objective into the scene."""
+        self._change_text(partial(objective_edits, objective=objective, is_replacing=is_replacing))
+
+    def _adopt(self, values: dict[str, Any]) -> None:
+        """Gives keys of the scene the values of a variation."""
+        self._change_text(partial(key_edits.set_values, values=values))
+
+    def _change_text(self, change: Callable[[str], Edits]) -> None:
+        try:
+            if not self._editing.can_write:
+                raise UsageError("this page cannot edit the scene")
+            self._editing.edit(change(self._editing.text))
+        except RenderError as error:
+            self._notices.add(str(error))
+
+    def _vary(self, choice: Choice) -> AsyncGenerator[Answer]:
+        """Yields the stills of variations of the text as it is now. Raises UsageError when there is none."""
+        path = self._editing.path
+        if path is None or self._scene is None or not self._is_valid:
+            raise UsageError("the text has problems")
+        self._studio.workspace.require_inside(self._scene)
+        request = Request(path, self._editing.text, folder=self._studio.workspace.folder, choice=choice)
+        return self._variation.request(request.as_json())
 
     def _played(self, frame: int) -> None:
         self._frame = frame

@@ -11,8 +11,6 @@ from typing import Any
 
 from render.studio.child import MESSAGE, Answer, Child, ChildEndedError
 
-IDLE_SECONDS = 60.0
-"""After the last picture, before the process and its memory are given back."""
 ATTEMPTS = 2
 
 
@@ -51,10 +49,8 @@ class Painter:
     """The queue of wanted pictures, for a process that makes them; it belongs to one event loop."""
 
     child: Child
-    idle_seconds: float = IDLE_SECONDS
     _orders: dict[Hashable, _Order] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def want(self, owner: Hashable, pictures: Sequence[Picture], on_done: OnDone) -> None:
         """Makes pictures in their order, instead of those that the owner wanted before.
@@ -63,7 +59,6 @@ class Painter:
         """
         self._orders.pop(owner, None)
         self._orders[owner] = _Order({picture.key: picture for picture in pictures}, on_done)
-        self._wake.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
@@ -77,7 +72,7 @@ class Painter:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self.child.stop()
+        await self.child.close()
 
     def _next(self) -> Picture | None:
         for order in reversed(self._orders.values()):
@@ -86,18 +81,8 @@ class Painter:
         return None
 
     async def _run(self) -> None:
-        while True:
-            picture = self._next()
-            if picture is not None:
-                self._done(picture, await self._made(picture))
-                continue
-            self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), self.idle_seconds)
-            except TimeoutError:
-                await self.child.stop()
-                if self._next() is None:
-                    return
+        while (picture := self._next()) is not None:
+            self._done(picture, await self._made(picture))
 
     def _done(self, picture: Picture, outcome: Outcome) -> None:
         for order in list(self._orders.values()):

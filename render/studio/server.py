@@ -16,6 +16,7 @@ from nicegui import ui
 
 from render.errors import StorageError, UsageError
 from render.studio import media_route, page
+from render.studio.child import pictures_folder
 from render.studio.dream_preview import DreamPreview
 from render.studio.editing import Shared
 from render.studio.films import Films
@@ -79,7 +80,7 @@ def serve(path: Path, address: Address, announce: Callable[[str], None]) -> None
         app = FastAPI(openapi_url=None)
         dream = DreamPreview()
         nicegui_app.on_shutdown(dream.stop)
-        media = Media([workspace.folder, Path(previews), dream.folder])
+        media = Media([workspace.folder, Path(previews), dream.folder, pictures_folder()])
         media_route.register(nicegui_app, media)
         studio = page.Studio(
             workspace,

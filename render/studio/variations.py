@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from render.models.registry import layer_map
 from render.pipeline.scene import Scene
+from render.scene.defaults import ADDED
 from render.scene.field_errors import Loc
 from render.scene.fields import Section, TrackField
 from render.scene.tracks import Track
@@ -34,6 +36,14 @@ FACTOR = 3.0
 AT_REST = {"camera.rotate": 2.0, "camera.pan": 0.01, "camera.shear": 0.01, "hue": 180.0}
 """For numbers that are 0: the largest one that is drawn; 1 for others."""
 SEEDS = (0, 9999)
+SURPRISING = (
+    *("objectives", "camera.zoom", "camera.rotate", "camera.pan", "source.noise", "seed"),
+    *("dream.octave", "dream.step", "dream.gradient", "dream.transforms"),
+)
+"""Beginnings of the keys that are varied when none is chosen."""
+SURPRISES = 3
+"""Keys that are varied then."""
+SIDE = 192
 MAX_ITEMS = 4
 """Of a list of numbers, each of which can be varied."""
 
@@ -84,7 +94,10 @@ def variable_keys(scene: Scene) -> list[Key]:
     """Returns the keys of a scene whose value is a number or one of a few words, tracks that are constants included."""
     network = scene.spec.network
     blocks = tuple(layer_map(network.name, network.weights).blocks)
-    keys = list(_keys(scene.spec, ()))
+    items = {f"{key}." for key in scene.defaults}  # of lists that are not written in the scene
+    if ADDED in scene.defaults:
+        items.add(f"objectives.{len(scene.spec.objectives) - 1}.")
+    keys = [key for key in _keys(scene.spec, ()) if not key.name.startswith(tuple(items))]
     layers = [
         Key(f"objectives.{index}.layer", objective.layer, words=blocks)
         for index, objective in enumerate(scene.spec.objectives)
@@ -103,7 +116,7 @@ def _keys(section: Section, path: Loc) -> Iterator[Key]:
         elif isinstance(value, tuple) and value and isinstance(value[0], Section):
             for index, item in enumerate(value):
                 yield from _keys(item, (*here, index))
-        elif isinstance(value, tuple) and len(value) <= MAX_ITEMS:
+        elif isinstance(value, tuple) and len(value) <= MAX_ITEMS and name in section.model_fields_set:
             yield from _items(value, field, here)
         elif (key := _key(value, field, here)) is not None:
             yield key
@@ -181,38 +194,64 @@ def _whole_around(value: int, low: float, high: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Request:
-    """A grid of stills: the text of a scene at a path, what is varied in it, and which frame the stills are.
+class Choice:
+    """What is varied: texts of `--vary`, the frame that the stills are, and how many are drawn at random with a seed,
+    None for every combination."""
 
-    `folder` is the folder that the scene may read from. `random` draws this number of cells with a seed. `side` is the
-    longest side of a still in pixels, where the network can see it.
+    vary: tuple[str, ...]
+    frame: str
+    random: int | None = None
+    random_seed: int = 0
+
+
+def grid_choice(rows: Sequence[tuple[str, str]], frame: str) -> Choice:
+    """Returns the choice of every combination of the values of keys."""
+    return Choice(tuple(f"{key}={values.strip()}" for key, values in rows), frame)
+
+
+def surprise(keys: Sequence[Key], rows: Sequence[tuple[str, str]], frame: str, *, seed: int) -> Choice:
+    """Returns the choice of random values of keys; of some of the scene's keys when there are no rows.
+
+    A key whose values are those that are proposed is drawn from its whole range.
+    """
+    by_name = {key.name: key for key in keys}
+    if rows:
+        spans = [
+            (name, by_name[name].span if name in by_name and by_name[name].values == values else values.strip())
+            for name, values in rows
+        ]
+    else:
+        likely = [key for key in keys if key.name.startswith(SURPRISING)]
+        drawn = random.Random(seed).sample(likely, min(SURPRISES, len(likely)))
+        spans = [(key.name, key.span) for key in drawn]
+    return Choice(tuple(f"{name}={span}" for name, span in spans), frame, random=CELLS, random_seed=seed)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A grid of stills: a choice for the text of a scene at a path.
+
+    `folder` is the folder that the scene may read from. `side` is the longest side of a still in pixels, where the
+    network can see it.
     """
 
     path: Path
     text: str
     folder: Path
-    vary: tuple[str, ...]
-    frame: str
-    random: int | None = None
-    random_seed: int = 0
-    side: int = 192
+    choice: Choice
+    side: int = SIDE
 
     def as_json(self) -> dict[str, Any]:
         """Returns the request as plain JSON."""
-        return {**vars(self), "path": str(self.path), "folder": str(self.folder)}
+        return {**asdict(self), "path": str(self.path), "folder": str(self.folder)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Request:
         """Returns the request of plain JSON."""
-        paths = {key: Path(data[key]) for key in ("path", "folder")}
-        return cls(**{**data, **paths, "vary": tuple(data["vary"])})
+        choice = Choice(**{**data["choice"], "vary": tuple(data["choice"]["vary"])})
+        return cls(**{**data, "path": Path(data["path"]), "folder": Path(data["folder"]), "choice": choice})
 
     @property
     def key(self) -> str:
         """A name that only the same request has."""
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
-
-
-def vary_texts(keys: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Returns the texts of `--vary` for keys with their values; a key without values is not varied."""
-    return tuple(f"{key}={values.strip()}" for key, values in keys if values.strip())

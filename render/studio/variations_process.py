@@ -13,11 +13,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from render.errors import RenderError, SceneError, StorageError
+from render.errors import RenderError, SceneError
 from render.film.atomic import storage_errors
 from render.pipeline.load import load_text
 from render.pipeline.plan import Options
-from render.studio.child import MESSAGE, Answer, answer_requests
+from render.studio.child import MESSAGE, Answer, answer_requests, pictures_folder
 from render.studio.variations import Request
 from render.studio.workspace import Workspace
 from render.sweep.cells import Grid, SweepScene, find_cells, plain_value
@@ -26,7 +26,6 @@ from render.sweep.making import CellMaker, Reports
 from render.sweep.model import SweepOptions
 from render.sweep.preparing import STOPPING, Prepared, prepare
 from render.sweep.sweep import begin
-from render.system.cache import cache_folder
 
 KEPT = 20
 """Grids whose stills stay in the cache."""
@@ -43,8 +42,9 @@ def main() -> None:
 def perform(request: Request) -> Iterator[Answer]:
     """Makes the stills of a request, unless they are cached. Raises RenderError of every kind."""
     os.chdir(request.path.parent)
+    chosen = request.choice
     choice = SweepOptions(
-        request.vary, frame=request.frame, random=request.random, random_seed=request.random_seed, side=request.side
+        chosen.vary, frame=chosen.frame, random=chosen.random, random_seed=chosen.random_seed, side=request.side
     )
     source, grid = _grid(request, choice)
     for cell in grid.cells:
@@ -88,10 +88,7 @@ def _grid(request: Request, choice: SweepOptions) -> tuple[SweepScene, Grid]:
 
 def _folder(request: Request) -> Path:
     """The folder of a request in the cache; of older ones only some are kept. Raises StorageError."""
-    try:
-        parent = cache_folder() / "variations"
-    except OSError as error:
-        raise StorageError(f"there is no folder for pictures: {error}") from None
+    parent = pictures_folder() / "variations"
     folder = parent / request.key
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

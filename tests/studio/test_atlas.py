@@ -12,9 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
 from PIL import Image
 
 from render.errors import UsageError
@@ -32,7 +30,6 @@ from render.studio.atlas import (
 )
 from render.studio.child import Answer, Child
 from render.studio.painter import Outcome, Painter, Picture
-from render.studio.pictures import Pictures
 from render.studio.text_edit import apply_edits
 
 LITE = NetworkSpec()
@@ -130,7 +127,7 @@ class _Recorder:
         await self.may_begin.wait()
         yield {"file": request["objective"]["layer"]}
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         pass
 
 
@@ -165,8 +162,8 @@ def test_what_was_looked_at_last_is_made_first_and_each_picture_once() -> None:
 
 def test_pictures_are_made_once_and_a_killed_process_is_started_again() -> None:
     async def run() -> None:
-        child = Child("render.studio.atlas_process")
-        painter = Painter(child, idle_seconds=0.1)
+        child = Child("render.studio.atlas_process", idle_seconds=0.1, niceness=1)
+        painter = Painter(child)
         outcomes: dict[str, Outcome] = {}
 
         def on_done(picture: Picture, outcome: Outcome) -> None:
@@ -180,7 +177,7 @@ def test_pictures_are_made_once_and_a_killed_process_is_started_again() -> None:
         painter.want("page", [*_pictures("stem", "blocks.1", "no.such.layer")], on_done)
         await wait(1)
         assert child.pid is not None
-        assert os.getpriority(os.PRIO_PROCESS, child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+        assert os.getpriority(os.PRIO_PROCESS, child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 1
         os.kill(child.pid, signal.SIGKILL)
         await wait(3)
         stem, blocks = outcomes["stem"].file, outcomes["blocks.1"].file
@@ -215,28 +212,3 @@ def test_the_process_ends_with_its_standard_input() -> None:
     process.stdin.close()
     assert process.wait(SECONDS) == 0
     process.stdout.close()
-
-
-def test_pictures_have_addresses_that_no_other_file_has(tmp_path: Path) -> None:
-    file, link = tmp_path / "a.png", tmp_path / "link.png"
-    Image.new("RGB", (8, 8)).save(file)
-    (tmp_path / "secret.txt").write_text("secret")
-    link.symlink_to(tmp_path / "secret.txt")
-    pictures, app = Pictures(), FastAPI()
-    pictures.register(app)
-
-    async def get(address: str) -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://studio") as client:
-            return await client.get(address)
-
-    constant, changing = pictures.add(file, is_constant=True), pictures.add(file, is_constant=False)
-    assert pictures.add(file, is_constant=True) == constant
-    answer = asyncio.run(get(constant))
-    assert answer.content == file.read_bytes()
-    assert answer.headers["content-type"] == "image/png"
-    assert answer.headers["cache-control"].startswith("private")
-    assert asyncio.run(get(changing)).headers["cache-control"] == "no-store"
-    gone = pictures.add(tmp_path / "gone.png", is_constant=True)
-    others = [pictures.add(path, is_constant=True) for path in (link, tmp_path / "secret.txt", tmp_path)]
-    for address in (gone, *others, "/pictures/unknown", f"/pictures/..%2f{file.name}", f"/pictures/{file}"):
-        assert asyncio.run(get(address)).status_code == 404
