@@ -96,7 +96,7 @@ def _answers(request: Request) -> list[Answer]:
 
 def test_stills_are_made_once_for_the_same_request(tmp_path: Path) -> None:
     choice = Choice(("camera.zoom=1.0,1.2", "objectives.0.layer=stem,blocks.1"), "1")
-    request = Request(tmp_path / "scene.yaml", TEXT, tmp_path, choice, side=64)
+    request = Request(tmp_path / "scene.yaml", TEXT, folder=tmp_path, choice=choice, side=64)
     assert Request.from_json(request.as_json()) == request
     first, *cells = _answers(request)
     assert first["columns"] == 2
@@ -126,7 +126,7 @@ def test_what_is_wrong_with_values_is_said(vary: str, message: str, tmp_path: Pa
     outside.mkdir()
     folder.mkdir()
     Image.new("RGB", (96, 64), "white").save(outside / "photo.png")
-    request = Request(folder / "scene.yaml", TEXT, folder, Choice((vary.format(outside=outside),), "1"))
+    request = Request(folder / "scene.yaml", TEXT, folder=folder, choice=Choice((vary.format(outside=outside),), "1"))
     (answer,) = _answers(request)
     assert message in answer[MESSAGE]
 
