@@ -93,14 +93,14 @@ def list_packets(path: Path, *arguments: str) -> tuple[dict[str, Packets], str]:
     """Returns the packets of the streams by kind, `video` and `audio`, and ffmpeg's log."""
     headers: dict[str, dict[str, str]] = {}
     packets: dict[str, array[int]] = {}
-    with open_file(path, *arguments, "-f", "framecrc") as reader:
+    with open_file(path, *arguments, "-flush_packets", "0", "-f", "framecrc") as reader:
         for line in reader.lines():
-            if header := _HEADER.match(line):
+            if packet := _PACKET.match(line):
+                index, decoded, presented, duration, flags = packet.groups()
+                row = (int(presented), int(duration), int(flags, 16) if flags else KEY, int(decoded))
+                packets.setdefault(index, array("q")).extend(row)
+            elif header := _HEADER.match(line):
                 headers.setdefault(header[2], {})[header[1]] = header[3]
-            elif packet := _PACKET.match(line):
-                index, *times, flags = packet.groups()
-                decoded, presented, duration = (int(time) for time in times)
-                packets.setdefault(index, array("q")).extend((presented, duration, int(flags or "0x1", 16), decoded))
     tables = {index: _timed(np.array(values, np.int64).reshape(-1, 4)) for index, values in packets.items()}
     by_kind = {headers[index]["media_type"]: Packets(headers[index], table) for index, table in tables.items()}
     return by_kind, reader.log()

@@ -30,6 +30,9 @@ Feature = Measure | str
 Arrays = tuple[NDArray[Any], ...]
 _WAITING = 3
 """Blocks for each thread that are held at once."""
+_FREED = 2**24
+"""Bytes of an array that is freed unused: from then on glibc keeps this much for the next block, where it would return
+a block's memory to the system and clear it again for the next one."""
 
 
 def analyse(track: AudioTrack, measures: Sequence[Measure]) -> dict[Measure, Measured]:
@@ -137,6 +140,7 @@ def _measured(block: Block, feature: Feature) -> Arrays:
 
 def measure_blocks(chunks: Iterable[Floats], features: Sequence[Feature]) -> dict[Feature, Arrays]:
     """Returns features of samples at RATE, in pieces of any size; blocks are measured in threads."""
+    np.empty(_FREED, np.uint8)
     found: dict[Feature, list[_Column]] = {feature: [] for feature in features}
     for values, inside in _in_threads(
         lambda block: [_measured(block, feature) for feature in features], blocks(chunks)

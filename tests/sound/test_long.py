@@ -1,4 +1,4 @@
-"""Long sound: the time of measuring is proportional to its length, and memory hardly grows."""
+"""Long sound: the time of measuring is proportional to its length, and memory grows by less than 1 MB a minute."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def song(folder: Path, minutes: int, suffix: str = ".m4a") -> Path:
 def test_ten_minutes_take_seconds_and_the_memory_of_one(tmp_path: Path) -> None:
     one, ten = (cost(song(tmp_path, minutes)) for minutes in (1, 10))
     assert ten.cpu < 5
-    assert ten.memory < one.memory + 40
+    assert ten.memory < one.memory + 20
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ENCODERS)
 def test_three_hours_take_the_time_and_memory_that_are_promised(suffix: str, tmp_path: Path) -> None:
     one, long = (cost(song(tmp_path, minutes, suffix)) for minutes in (1, 180))
-    assert long.cpu < 60
-    assert long.memory < one.memory + 300
+    assert long.cpu < 50
+    assert long.memory < one.memory + 140
